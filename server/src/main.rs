@@ -1,0 +1,2 @@
+//! Carousel server.
+fn main() {}

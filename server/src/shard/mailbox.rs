@@ -104,3 +104,73 @@ impl<T> Mailbox<T> {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct CountWakes(AtomicUsize);
+
+    impl Wake for CountWakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_sleeping_receiver_is_woken_once_however_much_is_sent() {
+        let wakes = Arc::new(CountWakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        let (sender, mut mailbox) = mailbox();
+
+        let mut batch = Vec::new();
+        for round in 1..=2 {
+            {
+                let mut drain = pin!(mailbox.drain(&mut batch));
+                assert!(drain.as_mut().poll(&mut context).is_pending());
+                for message in 0..100 {
+                    sender.send(message);
+                }
+                assert_eq!(wakes.0.load(Ordering::SeqCst), round);
+                assert_eq!(drain.as_mut().poll(&mut context), Poll::Ready(100));
+            }
+            // Awake, so that this one needs no wake-up.
+            sender.send(100);
+            assert_eq!(wakes.0.load(Ordering::SeqCst), round);
+            assert_eq!(pin!(mailbox.drain(&mut batch)).poll(&mut context), Poll::Ready(1));
+            assert!(batch.drain(..).eq(0..=100));
+        }
+    }
+
+    #[test]
+    fn messages_are_appended_to_what_the_caller_has() {
+        let (sender, mut mailbox) = mailbox();
+        let mut batch = vec![1];
+        assert_eq!(mailbox.try_drain(&mut batch), 0);
+        sender.send(2);
+        mailbox.sender().send(3);
+        assert_eq!(mailbox.try_drain(&mut batch), 2);
+        assert_eq!(batch, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_dropped_drain_loses_nothing() {
+        let (sender, mut mailbox) = mailbox();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut batch = Vec::new();
+        {
+            let mut drain = pin!(mailbox.drain(&mut batch));
+            assert!(drain.as_mut().poll(&mut context).is_pending());
+            sender.send(1);
+        }
+        let mut drain = pin!(mailbox.drain(&mut batch));
+        assert_eq!(drain.as_mut().poll(&mut context), Poll::Ready(1));
+    }
+}

@@ -1,0 +1,224 @@
+//! Settings of Redis that Carousel does not have.
+//!
+//! Files and test suites written for Redis name them, and clients ask for some. Most have no meaning here: they are
+//! accepted, remembered for `CONFIG GET`, and reported once at start. Some would be missed: those are refused unless
+//! they say what is the case anyway.
+
+/// A setting of Redis that Carousel does not have.
+pub struct ForeignSetting {
+    /// Its name, lower case.
+    pub name: &'static str,
+    /// What `CONFIG GET` shows unless it was given.
+    pub shown: &'static str,
+    /// What happens to other values.
+    pub verdict: Verdict,
+}
+
+/// What happens to a value of a [`ForeignSetting`] other than the shown one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Accepted; means nothing here.
+    NoMeaning,
+    /// Accepted with this warning: what it asks for is not done.
+    NotDone(&'static str),
+    /// Refused, and why.
+    Refused(&'static str),
+}
+
+const fn row(name: &'static str, shown: &'static str) -> ForeignSetting {
+    ForeignSetting { name, shown, verdict: Verdict::NoMeaning }
+}
+
+const fn not_done(name: &'static str, shown: &'static str, why: &'static str) -> ForeignSetting {
+    ForeignSetting { name, shown, verdict: Verdict::NotDone(why) }
+}
+
+const fn refused(name: &'static str, shown: &'static str, why: &'static str) -> ForeignSetting {
+    ForeignSetting { name, shown, verdict: Verdict::Refused(why) }
+}
+
+const NO_EVICTION: &str = "memory is not limited and nothing is evicted";
+const NO_TLS: &str = "TLS is not supported";
+const NO_ACL: &str = "users other than `default` are not supported: use requirepass";
+const BY_CLUSTER: &str = "the cluster places replicas itself: use cluster-admin";
+
+/// All of them, sorted by name.
+pub const FOREIGN: &[ForeignSetting] = &[
+    row("acl-pubsub-default", "resetchannels"),
+    refused("aclfile", "", NO_ACL),
+    row("acllog-max-len", "128"),
+    row("active-defrag-cycle-max", "25"),
+    row("active-defrag-cycle-min", "1"),
+    row("active-defrag-ignore-bytes", "104857600"),
+    row("active-defrag-max-scan-fields", "1000"),
+    row("active-defrag-threshold-lower", "10"),
+    row("active-defrag-threshold-upper", "100"),
+    row("active-expire-effort", "1"),
+    row("activedefrag", "no"),
+    row("activerehashing", "yes"),
+    row("always-show-logo", "no"),
+    row("aof-load-truncated", "yes"),
+    row("aof-rewrite-incremental-fsync", "yes"),
+    row("aof-timestamp-enabled", "no"),
+    row("aof-use-rdb-preamble", "yes"),
+    row("appenddirname", "appendonlydir"),
+    row("appendfilename", "appendonly.aof"),
+    row("auto-aof-rewrite-min-size", "67108864"),
+    row("auto-aof-rewrite-percentage", "100"),
+    row("busy-reply-threshold", "5000"),
+    not_done(
+        "client-output-buffer-limit",
+        "normal 0 0 0 slave 0 0 0 pubsub 0 0 0",
+        "Carousel's own limits apply",
+    ),
+    row("client-query-buffer-limit", "1073741824"),
+    row("cluster-allow-pubsubshard-when-down", "yes"),
+    row("cluster-allow-reads-when-down", "no"),
+    row("cluster-allow-replica-migration", "yes"),
+    row("cluster-announce-bus-port", "0"),
+    row("cluster-announce-hostname", ""),
+    row("cluster-config-file", "nodes.conf"),
+    not_done("cluster-enabled", "yes", "a node is always able to join a cluster"),
+    row("cluster-migration-barrier", "1"),
+    row("cluster-node-timeout", "15000"),
+    not_done("cluster-port", "0", "use peer-port"),
+    row("cluster-preferred-endpoint-type", "ip"),
+    not_done("cluster-require-full-coverage", "no", "slots are served one by one"),
+    row("crash-log-enabled", "yes"),
+    not_done("daemonize", "no", "the process stays in the foreground"),
+    row("dbfilename", "dump.rdb"),
+    row("disable-thp", "yes"),
+    row("dynamic-hz", "yes"),
+    row("enable-debug-command", "no"),
+    row("enable-module-command", "no"),
+    row("enable-protected-configs", "no"),
+    row("hash-max-listpack-entries", "512"),
+    row("hash-max-listpack-value", "64"),
+    row("hash-max-ziplist-entries", "512"),
+    row("hash-max-ziplist-value", "64"),
+    row("hll-sparse-max-bytes", "3000"),
+    row("hz", "10"),
+    row("ignore-warnings", ""),
+    row("io-threads", "1"),
+    row("io-threads-do-reads", "no"),
+    row("jemalloc-bg-thread", "yes"),
+    row("latency-monitor-threshold", "0"),
+    row("latency-tracking", "yes"),
+    row("latency-tracking-info-percentiles", "50 99 99.9"),
+    row("lazyfree-lazy-eviction", "no"),
+    row("lazyfree-lazy-expire", "no"),
+    row("lazyfree-lazy-server-del", "no"),
+    row("lazyfree-lazy-user-del", "no"),
+    row("lazyfree-lazy-user-flush", "no"),
+    row("lfu-decay-time", "1"),
+    row("lfu-log-factor", "10"),
+    row("list-compress-depth", "0"),
+    row("list-max-listpack-size", "-2"),
+    row("list-max-ziplist-size", "-2"),
+    refused("loadmodule", "", "modules are not supported"),
+    row("locale-collate", ""),
+    row("lua-time-limit", "5000"),
+    row("masterauth", ""),
+    row("masteruser", ""),
+    not_done("maxmemory", "0", NO_EVICTION),
+    row("maxmemory-clients", "0"),
+    row("maxmemory-eviction-tenacity", "10"),
+    not_done("maxmemory-policy", "noeviction", NO_EVICTION),
+    row("maxmemory-samples", "5"),
+    not_done("min-replicas-max-lag", "10", "each write waits for its quorum"),
+    not_done("min-replicas-to-write", "0", "each write waits for its quorum"),
+    row("no-appendfsync-on-rewrite", "no"),
+    refused("notify-keyspace-events", "", "keyspace notifications are not supported"),
+    row("oom-score-adj", "no"),
+    row("oom-score-adj-values", "0 200 800"),
+    not_done("pidfile", "", "no file is written"),
+    row("proc-title-template", "{title} {listen-addr} {server-mode}"),
+    row("propagation-error-behavior", "ignore"),
+    row("rdb-del-sync-files", "no"),
+    row("rdb-save-incremental-fsync", "yes"),
+    row("rdbchecksum", "yes"),
+    row("rdbcompression", "yes"),
+    refused("rename-command", "", "commands cannot be renamed"),
+    row("repl-backlog-size", "1048576"),
+    row("repl-backlog-ttl", "3600"),
+    row("repl-disable-tcp-nodelay", "no"),
+    row("repl-diskless-load", "disabled"),
+    row("repl-diskless-sync", "yes"),
+    row("repl-diskless-sync-delay", "5"),
+    row("repl-diskless-sync-max-replicas", "0"),
+    row("repl-ping-replica-period", "10"),
+    row("repl-timeout", "60"),
+    row("replica-announce-ip", ""),
+    row("replica-announce-port", "0"),
+    row("replica-announced", "yes"),
+    row("replica-ignore-maxmemory", "yes"),
+    row("replica-lazy-flush", "no"),
+    row("replica-priority", "100"),
+    row("replica-read-only", "yes"),
+    row("replica-serve-stale-data", "yes"),
+    refused("replicaof", "", BY_CLUSTER),
+    row("sanitize-dump-payload", "no"),
+    not_done("save", "", "there are no snapshots at set times: the log keeps every write, see appendonly"),
+    row("set-max-intset-entries", "512"),
+    row("set-max-listpack-entries", "128"),
+    row("set-max-listpack-value", "64"),
+    row("set-proc-title", "yes"),
+    row("shutdown-on-sigint", "default"),
+    row("shutdown-on-sigterm", "default"),
+    row("shutdown-timeout", "10"),
+    refused("slaveof", "", BY_CLUSTER),
+    row("slowlog-log-slower-than", "10000"),
+    row("slowlog-max-len", "128"),
+    row("socket-mark-id", "0"),
+    row("stop-writes-on-bgsave-error", "yes"),
+    row("stream-node-max-bytes", "4096"),
+    row("stream-node-max-entries", "100"),
+    row("supervised", "no"),
+    not_done("syslog-enabled", "no", "log lines go to logfile or standard output"),
+    row("syslog-facility", "local0"),
+    row("syslog-ident", "redis"),
+    refused("tls-cluster", "no", NO_TLS),
+    refused("tls-port", "0", NO_TLS),
+    refused("tls-replication", "no", NO_TLS),
+    row("tracking-table-max-keys", "1000000"),
+    refused("unixsocket", "", "Unix sockets are not supported"),
+    row("unixsocketperm", "0"),
+    refused("user", "", NO_ACL),
+    row("zset-max-listpack-entries", "128"),
+    row("zset-max-listpack-value", "64"),
+    row("zset-max-ziplist-entries", "128"),
+    row("zset-max-ziplist-value", "64"),
+];
+
+/// The row of that name, in any case.
+pub fn find(name: &str) -> Option<&'static ForeignSetting> {
+    FOREIGN.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+impl ForeignSetting {
+    /// May it have this value? The error says why not.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        match self.verdict {
+            Verdict::Refused(why) if value != self.shown => Err(why.into()),
+            Verdict::Refused(_) | Verdict::NoMeaning | Verdict::NotDone(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_settings_are_sorted_and_none_is_ours() {
+        assert!(FOREIGN.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(FOREIGN.iter().all(|setting| super::super::table::find(setting.name).is_none()));
+    }
+
+    #[test]
+    fn what_would_be_missed_is_refused_unless_it_is_off() {
+        assert_eq!(find("TLS-PORT").unwrap().check("0"), Ok(()));
+        assert_eq!(find("tls-port").unwrap().check("6380"), Err(NO_TLS.into()));
+        assert_eq!(find("save").unwrap().check("900 1"), Ok(()));
+    }
+}

@@ -1,0 +1,331 @@
+//! What an operator may set: typed values, read from arguments and files in redis.conf syntax.
+//!
+//! [`table::TABLE`] is the one description of every setting; parsing, `CONFIG GET`, `CONFIG SET`, `CONFIG REWRITE`,
+//! `--help` and `docs/settings.md` all follow it. Settings of Redis that Carousel does not have are in
+//! [`foreign`], so that a stock redis.conf starts a node.
+
+pub mod foreign;
+mod load;
+mod rewrite;
+pub mod table;
+mod words;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use crate::limits::PEER_PORT_OFFSET;
+
+pub use load::{Invocation, Loaded, SettingsError, help, invoke, version};
+pub use rewrite::{RewriteError, rewrite_file};
+pub use table::{Kind, SettingSpec, TABLE, markdown};
+pub use words::{quote_word, split_words};
+
+/// All values in force. Cheap enough to clone for each `CONFIG SET`; readers share it behind an `Arc`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Client port.
+    pub port: u16,
+    /// Addresses to listen on, as written; see [`Self::listen_on`].
+    pub bind: Vec<String>,
+    /// Refuse clients from elsewhere while no password is set and no address was chosen.
+    pub protected_mode: bool,
+    /// Data directory; absolute once loaded.
+    pub dir: PathBuf,
+    /// Number of shards; 0 stands for one per core.
+    pub shards: u16,
+    /// Pin each shard's thread to a core.
+    pub pin: bool,
+    /// Runtime of the shards.
+    pub runtime: RuntimeChoice,
+    /// Keep a log on disk.
+    pub appendonly: bool,
+    /// When the log is synced.
+    pub appendfsync: AppendFsync,
+    /// Password of the default user; empty for none.
+    pub requirepass: String,
+    /// Clients at a time.
+    pub maxclients: u32,
+    /// Seconds after which an idle client is disconnected; 0 for never.
+    pub timeout_s: u32,
+    /// Seconds between TCP keepalive probes; 0 for none.
+    pub tcp_keepalive_s: u32,
+    /// Backlog of the listening sockets.
+    pub tcp_backlog: u32,
+    /// Number of databases.
+    pub databases: u16,
+    /// Least level that is logged.
+    pub loglevel: LogLevel,
+    /// Log file; empty for standard output.
+    pub logfile: String,
+    /// Milliseconds that a node parks requests for a slot that is being handed to it.
+    pub handover_timeout_ms: u32,
+    /// Milliseconds that a write waits for its quorum.
+    pub write_timeout_ms: u32,
+    /// Host that the node tells others; empty to find out.
+    pub cluster_announce_ip: String,
+    /// Client port that the node tells others; 0 for `port`.
+    pub cluster_announce_port: u16,
+    /// Port for other nodes; 0 for the client port + 10000. See [`Self::peer_port`].
+    pub peer_port: u16,
+    /// Failure zone; empty for none.
+    pub zone: String,
+    /// Placement weight; 0 for the number of shards.
+    pub weight: u32,
+    /// Bytes of the longest argument.
+    pub proto_max_bulk_len: u64,
+    /// Redis' settings that have no effect here, where they were given: what `CONFIG GET` shows.
+    pub foreign: BTreeMap<&'static str, String>,
+    /// The file that was read, if any; what `CONFIG REWRITE` rewrites.
+    pub config_file: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut settings = Self {
+            port: 0,
+            bind: Vec::new(),
+            protected_mode: false,
+            dir: PathBuf::new(),
+            shards: 0,
+            pin: false,
+            runtime: RuntimeChoice::Auto,
+            appendonly: false,
+            appendfsync: AppendFsync::No,
+            requirepass: String::new(),
+            maxclients: 0,
+            timeout_s: 0,
+            tcp_keepalive_s: 0,
+            tcp_backlog: 0,
+            databases: 0,
+            loglevel: LogLevel::Notice,
+            logfile: String::new(),
+            handover_timeout_ms: 0,
+            write_timeout_ms: 0,
+            cluster_announce_ip: String::new(),
+            cluster_announce_port: 0,
+            peer_port: 0,
+            zone: String::new(),
+            weight: 0,
+            proto_max_bulk_len: 0,
+            foreign: BTreeMap::new(),
+            config_file: None,
+        };
+        for spec in TABLE {
+            spec.set(&mut settings, spec.default).expect("every default of the table is valid");
+        }
+        settings
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenAddress {
+    /// The address; unspecified for all.
+    pub ip: IpAddr,
+    /// Written with a leading `-`: not an error where the machine does not have it.
+    pub optional: bool,
+}
+
+/// What a client is told whom protected mode turns away; a whole RESP error line follows from it.
+pub const DENIED: &str = "DENIED Carousel is running in protected mode: no password is set, so only connections from \
+the loopback interface are accepted. To connect from other computers, set a password with the requirepass setting, or \
+set protected-mode to no where the network is trusted.";
+
+impl Settings {
+    /// The addresses that `bind` names.
+    pub fn listen_on(&self) -> Vec<ListenAddress> {
+        self.bind.iter().map(|text| listen_address(text).expect("checked when it was set")).collect()
+    }
+
+    /// Port that other nodes connect to.
+    pub fn peer_port(&self) -> u16 {
+        match self.peer_port {
+            0 => self.port.saturating_add(PEER_PORT_OFFSET),
+            port => port,
+        }
+    }
+
+    /// Client port that clients and nodes are told.
+    pub fn announced_port(&self) -> u16 {
+        match self.cluster_announce_port {
+            0 => self.port,
+            port => port,
+        }
+    }
+
+    /// Host that clients and nodes are told: `cluster-announce-ip`, or else the one address that `bind` names
+    /// besides wildcards. `None` where only a connection can tell.
+    pub fn announced_host(&self) -> Option<String> {
+        if !self.cluster_announce_ip.is_empty() {
+            return Some(self.cluster_announce_ip.clone());
+        }
+        let listen = self.listen_on();
+        if listen.iter().any(|address| address.ip.is_unspecified()) {
+            return None;
+        }
+        listen.first().map(|address| address.ip.to_string())
+    }
+
+    /// Must a client from `ip` be turned away with [`DENIED`]?
+    pub fn denies(&self, ip: IpAddr) -> bool {
+        self.protected_mode && self.requirepass.is_empty() && !ip.to_canonical().is_loopback()
+    }
+
+    /// The password that a client must give, if any.
+    pub fn password(&self) -> Option<&str> {
+        (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
+    }
+
+    /// Problems between settings that are each fine alone.
+    fn check(&self) -> Result<(), String> {
+        if self.peer_port == 0 && self.port.checked_add(PEER_PORT_OFFSET).is_none() {
+            return Err(format!("port {} + {PEER_PORT_OFFSET} is no port: set peer-port", self.port));
+        }
+        if self.peer_port() == self.port {
+            return Err(format!("peer-port {} is the client port too: choose another", self.port));
+        }
+        Ok(())
+    }
+}
+
+/// Reads one word of `bind`: an address, `localhost`, or `*` / `::*` for all of a family; `-` before it makes it
+/// optional.
+fn listen_address(text: &str) -> Result<ListenAddress, String> {
+    let (optional, name) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let ip = match name {
+        "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        "::*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => name.parse().map_err(|_| format!("'{name}' is not an IP address"))?,
+    };
+    Ok(ListenAddress { ip, optional })
+}
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$item_doc])* $item),+ }
+
+        impl $name {
+            /// All values, in the order of [`Self::NAMES`].
+            pub const ALL: &'static [Self] = &[$(Self::$item),+];
+            /// How they are written.
+            pub const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// How it is written.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$item => $text),+ }
+            }
+        }
+    };
+}
+
+choice! {
+    /// Which runtime drives the shards.
+    RuntimeChoice {
+        /// io_uring where the kernel allows it, else epoll.
+        Auto = "auto",
+        /// io_uring; the start fails without it.
+        Uring = "uring",
+        /// epoll.
+        Epoll = "epoll",
+    }
+}
+
+choice! {
+    /// When the log is synced to disk.
+    AppendFsync {
+        /// Once a second: a power loss loses at most that.
+        EverySec = "everysec",
+        /// Before a write is acknowledged.
+        Always = "always",
+        /// When the kernel likes.
+        No = "no",
+    }
+}
+
+choice! {
+    /// Least level that is logged, in Redis' words.
+    LogLevel {
+        /// Everything.
+        Debug = "debug",
+        /// A lot, for development.
+        Verbose = "verbose",
+        /// What an operator wants to know.
+        Notice = "notice",
+        /// Only what needs attention.
+        Warning = "warning",
+        /// Nothing.
+        Nothing = "nothing",
+    }
+}
+
+impl LogLevel {
+    /// The same in `tracing`'s words: what its filter takes.
+    pub fn tracing_filter(self) -> &'static str {
+        match self {
+            Self::Debug => "trace",
+            Self::Verbose => "debug",
+            Self::Notice => "info",
+            Self::Warning => "warn",
+            Self::Nothing => "off",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bind_takes_addresses_wildcards_and_optional_ones() {
+        let settings = Settings {
+            bind: ["*", "-::*", "localhost", "-10.0.0.1"].map(String::from).to_vec(),
+            ..Settings::default()
+        };
+        let listen = settings.listen_on();
+        assert_eq!(listen[0], ListenAddress { ip: "0.0.0.0".parse().unwrap(), optional: false });
+        assert_eq!(listen[1], ListenAddress { ip: "::".parse().unwrap(), optional: true });
+        assert_eq!(listen[2], ListenAddress { ip: "127.0.0.1".parse().unwrap(), optional: false });
+        assert_eq!(listen[3], ListenAddress { ip: "10.0.0.1".parse().unwrap(), optional: true });
+        assert_eq!(settings.announced_host(), None);
+        assert!(listen_address("nowhere.example").is_err());
+    }
+
+    #[test]
+    fn announced_host_prefers_what_was_set() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.announced_host().as_deref(), Some("127.0.0.1"));
+        settings.cluster_announce_ip = "10.1.2.3".into();
+        assert_eq!(settings.announced_host().as_deref(), Some("10.1.2.3"));
+    }
+
+    #[test]
+    fn protected_mode_denies_strangers_until_there_is_a_password() {
+        let mut settings = Settings::default();
+        let (near, far) = ("::ffff:127.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap());
+        assert!(settings.denies(far) && !settings.denies(near));
+        settings.requirepass = "secret".into();
+        assert!(!settings.denies(far));
+        settings.requirepass.clear();
+        settings.protected_mode = false;
+        assert!(!settings.denies(far));
+    }
+
+    #[test]
+    fn peer_port_follows_the_port_and_must_differ() {
+        let mut settings = Settings { port: 7000, ..Settings::default() };
+        assert_eq!((settings.peer_port(), settings.check()), (17000, Ok(())));
+        settings.port = 60_000;
+        assert!(settings.check().unwrap_err().contains("set peer-port"));
+        settings.peer_port = 60_000;
+        assert!(settings.check().unwrap_err().contains("choose another"));
+        settings.peer_port = 60_001;
+        assert_eq!(settings.check(), Ok(()));
+    }
+}

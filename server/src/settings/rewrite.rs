@@ -1,0 +1,124 @@
+//! `CONFIG REWRITE`: the values in force, back into the file that they came from.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+
+use super::load::directive_words;
+use super::{Kind, SettingSpec, Settings, TABLE, foreign, quote_word, table};
+
+/// Why the file was not rewritten; the file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// The node runs without one.
+    #[error("The server is running without a config file")]
+    NoFile,
+    /// The file could not be read, or its successor not written.
+    #[error("Rewriting config file: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Writes the values in force into the file that they came from. Blocks on the disk.
+///
+/// Comments, order and unknown lines stay. The new file replaces the old one as a whole.
+pub fn rewrite_file(settings: &Settings) -> Result<(), RewriteError> {
+    let path = settings.config_file.as_deref().ok_or(RewriteError::NoFile)?;
+    let text = rewrite(&std::fs::read_to_string(path)?, settings);
+    replace(path, text.as_bytes())?;
+    Ok(())
+}
+
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let successor = Path::new(&name);
+    let mut file = std::fs::File::create(successor)?;
+    file.set_permissions(std::fs::metadata(path)?.permissions())?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(successor, path)
+}
+
+/// The text of the file with the values in force: the first line of a setting gets its value, later ones of the same
+/// go, and what is neither in the file nor the default is appended.
+fn rewrite(text: &str, settings: &Settings) -> String {
+    let defaults = Settings::default();
+    let mut written = BTreeSet::new();
+    let mut out = String::new();
+    for line in text.lines() {
+        let name = directive_words(line).flatten().and_then(|words| words.into_iter().next());
+        let replacement = match name.as_deref() {
+            Some(name) => match (table::find(name), foreign::find(name)) {
+                (Some(spec), _) => written.insert(spec.name).then(|| directive(spec, settings)),
+                // A setting of Redis may have many lines, and we do not know which of them add up.
+                (None, Some(setting)) => {
+                    written.insert(setting.name);
+                    Some(line.into())
+                }
+                (None, None) => Some(line.into()),
+            },
+            None => Some(line.into()),
+        };
+        if let Some(line) = replacement {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
+    for spec in TABLE.iter().filter(|spec| spec.get(settings) != spec.get(&defaults)) {
+        if written.insert(spec.name) {
+            out.push_str(&directive(spec, settings));
+            out.push('\n');
+        }
+    }
+    for (name, value) in settings.foreign.iter().filter(|(name, _)| !written.contains(*name)) {
+        let words = if value.is_empty() { "\"\"" } else { value };
+        out.push_str(&format!("{name} {words}\n"));
+    }
+    out
+}
+
+fn directive(spec: &SettingSpec, settings: &Settings) -> String {
+    let value = spec.get(settings);
+    match spec.kind {
+        Kind::Words { .. } => format!("{} {value}", spec.name),
+        Kind::Integer { .. }
+        | Kind::Memory { .. }
+        | Kind::YesNo { .. }
+        | Kind::Choice { .. }
+        | Kind::Text { .. } => {
+            format!("{} {}", spec.name, quote_word(&value))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Invocation, invoke};
+
+    #[test]
+    fn values_in_force_replace_their_lines_and_new_ones_are_appended() {
+        let mut settings = Settings { port: 7009, requirepass: "a b".into(), ..Settings::default() };
+        settings.foreign.insert("hz", "20".into());
+        let text = "# keep me\nport 1\n\nsave 900 1\nsave 300 10\nport 2\ntimeout 5\n";
+        let expected =
+            "# keep me\nport 7009\n\nsave 900 1\nsave 300 10\ntimeout 0\nrequirepass \"a b\"\nhz 20\n";
+        assert_eq!(rewrite(text, &settings), expected);
+    }
+
+    #[test]
+    fn a_rewritten_file_reads_back_to_the_same_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.conf");
+        std::fs::write(&path, "bind * -::*\nlogfile \"with space.log\"\n").unwrap();
+        let load = || match invoke([path.display().to_string()]).unwrap() {
+            Invocation::Run(loaded) => loaded.settings,
+            other => panic!("{other:?}"),
+        };
+        let mut settings = load();
+        settings.maxclients = 77;
+        rewrite_file(&settings).unwrap();
+        assert_eq!(load(), settings);
+        assert!(matches!(rewrite_file(&Settings::default()), Err(RewriteError::NoFile)));
+    }
+}

@@ -1,0 +1,553 @@
+//! The settings as rows of data, and reading and writing a value by its row.
+
+use super::{AppendFsync, LogLevel, RuntimeChoice, Settings, listen_address};
+use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
+
+/// One setting.
+pub struct SettingSpec {
+    /// Its name as a directive, lower case.
+    pub name: &'static str,
+    /// Value unless set, as written in a file.
+    pub default: &'static str,
+    /// Unit of the value; empty where it has none.
+    pub unit: &'static str,
+    /// What values it takes and where they live.
+    pub kind: Kind,
+    /// `CONFIG SET` may change it.
+    pub mutable: bool,
+    /// One or two sentences for an operator.
+    pub doc: &'static str,
+}
+
+/// What values a setting takes, and how to reach them in [`Settings`].
+pub enum Kind {
+    /// A whole number.
+    Integer {
+        /// Least value.
+        min: u64,
+        /// Greatest value.
+        max: u64,
+        /// Reads it.
+        get: fn(&Settings) -> u64,
+        /// Stores one within the bounds.
+        set: fn(&mut Settings, u64),
+    },
+    /// A number of bytes, which may be written with `k`, `kb`, `m`, `mb`, `g` or `gb`.
+    Memory {
+        /// Least value.
+        min: u64,
+        /// Greatest value.
+        max: u64,
+        /// Reads it.
+        get: fn(&Settings) -> u64,
+        /// Stores one within the bounds.
+        set: fn(&mut Settings, u64),
+    },
+    /// `yes` or `no`.
+    YesNo {
+        /// Reads it.
+        get: fn(&Settings) -> bool,
+        /// Stores it.
+        set: fn(&mut Settings, bool),
+    },
+    /// One of some words.
+    Choice {
+        /// The words.
+        names: &'static [&'static str],
+        /// Reads the index of the word.
+        get: fn(&Settings) -> usize,
+        /// Stores the word of that index.
+        set: fn(&mut Settings, usize),
+    },
+    /// Any text.
+    Text {
+        /// Reads it.
+        get: fn(&Settings) -> String,
+        /// Checks and stores it.
+        set: fn(&mut Settings, &str) -> Result<(), String>,
+    },
+    /// One or more words.
+    Words {
+        /// Reads them.
+        get: fn(&Settings) -> &[String],
+        /// Checks and stores them.
+        set: fn(&mut Settings, Vec<String>) -> Result<(), String>,
+    },
+}
+
+macro_rules! integer {
+    ($field:ident, $min:expr, $max:expr) => {
+        Kind::Integer {
+            min: $min as u64,
+            max: $max as u64,
+            get: |settings| settings.$field as u64,
+            set: |settings, value| settings.$field = value as _,
+        }
+    };
+}
+
+macro_rules! yes_no {
+    ($field:ident) => {
+        Kind::YesNo { get: |settings| settings.$field, set: |settings, value| settings.$field = value }
+    };
+}
+
+macro_rules! choice {
+    ($field:ident, $type:ident) => {
+        Kind::Choice {
+            names: $type::NAMES,
+            get: |settings| settings.$field as usize,
+            set: |settings, index| settings.$field = $type::ALL[index],
+        }
+    };
+}
+
+macro_rules! text {
+    ($field:ident, $check:expr) => {
+        Kind::Text {
+            get: |settings| settings.$field.clone(),
+            set: |settings, value| {
+                $check(value)?;
+                settings.$field = value.into();
+                Ok(())
+            },
+        }
+    };
+}
+
+/// Every setting, in the order of `docs/settings.md`.
+pub const TABLE: &[SettingSpec] = &[
+    SettingSpec {
+        name: "port",
+        default: "6379",
+        unit: "",
+        kind: integer!(port, 1, u16::MAX),
+        mutable: false,
+        doc: "TCP port for clients.",
+    },
+    SettingSpec {
+        name: "bind",
+        default: "127.0.0.1 -::1",
+        unit: "",
+        kind: Kind::Words {
+            get: |settings| &settings.bind,
+            set: |settings, words| {
+                if words.is_empty() {
+                    return Err("at least one address is needed".into());
+                }
+                words.iter().try_for_each(|word| listen_address(word).map(drop))?;
+                settings.bind = words;
+                Ok(())
+            },
+        },
+        mutable: false,
+        doc: "Addresses to listen on, for clients and for other nodes. `*` and `::*` are all addresses of IPv4 and IPv6; \
+              one with `-` before it may be missing on the machine. A cluster over several machines needs more than the default.",
+    },
+    SettingSpec {
+        name: "protected-mode",
+        default: "yes",
+        unit: "",
+        kind: yes_no!(protected_mode),
+        mutable: true,
+        doc: "While no password is set, accept clients from this machine only.",
+    },
+    SettingSpec {
+        name: "dir",
+        default: "./carousel-data",
+        unit: "",
+        kind: Kind::Text {
+            get: |settings| settings.dir.display().to_string(),
+            set: |settings, value| {
+                not_empty(value)?;
+                settings.dir = value.into();
+                Ok(())
+            },
+        },
+        mutable: false,
+        doc: "Data directory: log, snapshots, the node's id and the cluster's state. Made where it is missing; one process at a time.",
+    },
+    SettingSpec {
+        name: "shards",
+        default: "0",
+        unit: "threads",
+        kind: integer!(shards, 0, SHARDS_MAX),
+        mutable: false,
+        doc: "Shards, each one thread that owns its slots. 0 is one per core that the process may use.",
+    },
+    SettingSpec {
+        name: "pin",
+        default: "yes",
+        unit: "",
+        kind: yes_no!(pin),
+        mutable: false,
+        doc: "Pin each shard's thread to a core of its own. Say no where several nodes share a machine.",
+    },
+    SettingSpec {
+        name: "runtime",
+        default: "auto",
+        unit: "",
+        kind: choice!(runtime, RuntimeChoice),
+        mutable: false,
+        doc: "How shards wait for the kernel. `auto` is io_uring where it works, else epoll; the log says which and why.",
+    },
+    SettingSpec {
+        name: "appendonly",
+        default: "yes",
+        unit: "",
+        kind: yes_no!(appendonly),
+        mutable: false,
+        doc: "Write a log of all changes, from which a restart recovers. Without it a restarted node is empty.",
+    },
+    SettingSpec {
+        name: "appendfsync",
+        default: "everysec",
+        unit: "",
+        kind: choice!(appendfsync, AppendFsync),
+        mutable: true,
+        doc: "When the log is synced: before each acknowledgement, once a second, or when the kernel likes. \
+              The end of the process alone loses nothing under any of them; a power loss does under the last two.",
+    },
+    SettingSpec {
+        name: "requirepass",
+        default: "",
+        unit: "",
+        kind: text!(requirepass, any),
+        mutable: true,
+        doc: "Password of the user `default`. Empty: clients need none. All nodes of a cluster should have the same.",
+    },
+    SettingSpec {
+        name: "maxclients",
+        default: "10000",
+        unit: "clients",
+        kind: integer!(maxclients, 1, u32::MAX),
+        mutable: true,
+        doc: "Clients connected at a time; further ones get an error.",
+    },
+    SettingSpec {
+        name: "timeout",
+        default: "0",
+        unit: "s",
+        kind: integer!(timeout_s, 0, i32::MAX),
+        mutable: true,
+        doc: "Disconnect a client that was idle so long. 0 is never.",
+    },
+    SettingSpec {
+        name: "tcp-keepalive",
+        default: "300",
+        unit: "s",
+        kind: integer!(tcp_keepalive_s, 0, i32::MAX),
+        mutable: true,
+        doc: "Time between TCP keepalive probes on new connections. 0 is none.",
+    },
+    SettingSpec {
+        name: "tcp-backlog",
+        default: "511",
+        unit: "connections",
+        kind: integer!(tcp_backlog, 1, i32::MAX),
+        mutable: false,
+        doc: "Connections that may wait to be accepted.",
+    },
+    SettingSpec {
+        name: "databases",
+        default: "1",
+        unit: "",
+        kind: integer!(databases, 1, 1),
+        mutable: false,
+        doc: "Number of databases. Only database 0 exists so far; a greater number is accepted with a warning.",
+    },
+    SettingSpec {
+        name: "loglevel",
+        default: "notice",
+        unit: "",
+        kind: choice!(loglevel, LogLevel),
+        mutable: true,
+        doc: "Least level that is logged.",
+    },
+    SettingSpec {
+        name: "logfile",
+        default: "",
+        unit: "",
+        kind: text!(logfile, any),
+        mutable: false,
+        doc: "File that the log lines go to. Empty: standard output.",
+    },
+    SettingSpec {
+        name: "handover-timeout",
+        default: "250",
+        unit: "ms",
+        kind: integer!(handover_timeout_ms, 1, 60_000),
+        mutable: true,
+        doc: "How long requests for a slot that is just being handed over wait at its new primary before they get TRYAGAIN.",
+    },
+    SettingSpec {
+        name: "write-timeout",
+        default: "1000",
+        unit: "ms",
+        kind: integer!(write_timeout_ms, 1, 600_000),
+        mutable: true,
+        doc: "How long a write waits for its quorum before it gets NOQUORUM: its outcome is then unknown.",
+    },
+    SettingSpec {
+        name: "cluster-announce-ip",
+        default: "",
+        unit: "",
+        kind: text!(cluster_announce_ip, no_space),
+        mutable: false,
+        doc: "Host that clients and other nodes are told to connect to. Empty: the first address of `bind`, \
+              or the one that others reached the node at.",
+    },
+    SettingSpec {
+        name: "cluster-announce-port",
+        default: "0",
+        unit: "",
+        kind: integer!(cluster_announce_port, 0, u16::MAX),
+        mutable: false,
+        doc: "Client port that others are told. 0 is `port`.",
+    },
+    SettingSpec {
+        name: "peer-port",
+        default: "0",
+        unit: "",
+        kind: integer!(peer_port, 0, u16::MAX),
+        mutable: false,
+        doc: "TCP port for other nodes. 0 is `port` + 10000.",
+    },
+    SettingSpec {
+        name: "zone",
+        default: "",
+        unit: "",
+        kind: text!(zone, no_space),
+        mutable: false,
+        doc: "Failure zone, such as a rack. Copies of a slot go to distinct zones while there are enough.",
+    },
+    SettingSpec {
+        name: "weight",
+        default: "0",
+        unit: "",
+        kind: integer!(weight, 0, 1_000_000),
+        mutable: false,
+        doc: "Share of the slots that the node gets, relative to other nodes. 0 is its number of shards.",
+    },
+    SettingSpec {
+        name: "proto-max-bulk-len",
+        default: "512mb",
+        unit: "bytes",
+        kind: Kind::Memory {
+            min: BULK_BYTES_MIN,
+            max: BULK_BYTES_MAX,
+            get: |settings| settings.proto_max_bulk_len,
+            set: |settings, value| settings.proto_max_bulk_len = value,
+        },
+        mutable: true,
+        doc: "Longest argument of a request, and so the longest value.",
+    },
+];
+
+/// The row of that name, in any case.
+pub fn find(name: &str) -> Option<&'static SettingSpec> {
+    TABLE.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
+}
+
+impl SettingSpec {
+    /// The value in force, as `CONFIG GET` shows it.
+    pub fn get(&self, settings: &Settings) -> String {
+        match &self.kind {
+            Kind::Integer { get, .. } | Kind::Memory { get, .. } => get(settings).to_string(),
+            Kind::YesNo { get, .. } => if get(settings) { "yes" } else { "no" }.into(),
+            Kind::Choice { names, get, .. } => names[get(settings)].into(),
+            Kind::Text { get, .. } => get(settings),
+            Kind::Words { get, .. } => get(settings).join(" "),
+        }
+    }
+
+    /// Stores a value given as text; the error says what is wrong with it, in Redis' words where Redis has them.
+    pub fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
+        match &self.kind {
+            Kind::Integer { min, max, set, .. } => {
+                let value = parse_integer(text).ok_or("argument couldn't be parsed into an integer")?;
+                set(settings, within(value, *min, *max)?);
+            }
+            Kind::Memory { min, max, set, .. } => {
+                let value = parse_memory(text).ok_or("argument must be a memory value")?;
+                set(settings, within(i128::from(value), *min, *max)?);
+            }
+            Kind::YesNo { set, .. } => match () {
+                () if text.eq_ignore_ascii_case("yes") => set(settings, true),
+                () if text.eq_ignore_ascii_case("no") => set(settings, false),
+                () => return Err("argument must be 'yes' or 'no'".into()),
+            },
+            Kind::Choice { names, set, .. } => {
+                let index =
+                    names.iter().position(|name| name.eq_ignore_ascii_case(text)).ok_or_else(|| {
+                        format!("argument(s) must be one of the following: {}", names.join(", "))
+                    })?;
+                set(settings, index);
+            }
+            Kind::Text { set, .. } => set(settings, text)?,
+            Kind::Words { set, .. } => {
+                set(settings, text.split_ascii_whitespace().map(String::from).collect())?
+            }
+        }
+        Ok(())
+    }
+
+    /// The values it takes, in words.
+    pub fn values(&self) -> String {
+        match &self.kind {
+            Kind::Integer { min, max, .. } if min == max => min.to_string(),
+            Kind::Integer { min, max, .. } => format!("{min}-{max}"),
+            Kind::Memory { min, max, .. } => format!("{min}-{max}, also as 64mb"),
+            Kind::YesNo { .. } => "yes, no".into(),
+            Kind::Choice { names, .. } => names.join(", "),
+            Kind::Text { .. } => "text".into(),
+            Kind::Words { .. } => "words".into(),
+        }
+    }
+}
+
+/// The table as Markdown: the text of `docs/settings.md`.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# Settings\n\n\
+         `carousel-server [FILE] [--setting value]...`: settings come from a file in redis.conf syntax, then from\n\
+         arguments, which win. `CONFIG GET` shows them; `CONFIG SET` changes those marked *live* at run time, and\n\
+         `CONFIG REWRITE` writes them back to the file. What does not parse, or is unknown, stops the start with one\n\
+         line that says so. Settings of Redis that have no meaning here are accepted with one warning; those whose\n\
+         silent absence would be a danger (TLS, ACL files, renamed commands, `replicaof`) are refused.\n\n\
+         | setting | default | unit | values | live | meaning |\n|---|---|---|---|---|---|\n",
+    );
+    for spec in TABLE {
+        let default = if spec.default.is_empty() { "(empty)".into() } else { format!("`{}`", spec.default) };
+        let live = if spec.mutable { "yes" } else { "" };
+        let row = [&format!("`{}`", spec.name), &default, spec.unit, &spec.values(), live, spec.doc];
+        out.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    out
+}
+
+fn within(value: i128, min: u64, max: u64) -> Result<u64, String> {
+    u64::try_from(value)
+        .ok()
+        .filter(|value| (min..=max).contains(value))
+        .ok_or_else(|| format!("argument must be between {min} and {max} inclusive"))
+}
+
+/// A decimal number as Redis reads one: no sign but `-`, no spaces, no leading zeros; within 64 bits.
+fn parse_integer(text: &str) -> Option<i128> {
+    let value: i64 = text.parse().ok()?;
+    (value.to_string() == text).then_some(i128::from(value))
+}
+
+/// A number of bytes with Redis' units: `k` is 1000, `kb` 1024, and so on.
+fn parse_memory(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn any(_: &str) -> Result<(), String> {
+    Ok(())
+}
+
+fn not_empty(value: &str) -> Result<(), String> {
+    if value.is_empty() { Err("argument must not be empty".into()) } else { Ok(()) }
+}
+
+fn no_space(value: &str) -> Result<(), String> {
+    match value.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        Some(_) => Err("argument must not contain spaces".into()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_survives_its_text() {
+        let settings = Settings::default();
+        for spec in TABLE {
+            let mut copy = settings.clone();
+            spec.set(&mut copy, &spec.get(&settings)).unwrap();
+            assert_eq!(copy, settings, "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn every_number_holds_its_whole_range() {
+        for spec in TABLE {
+            let Kind::Integer { min, max, get, set } = &spec.kind else { continue };
+            for bound in [*min, *max] {
+                let mut settings = Settings::default();
+                set(&mut settings, bound);
+                assert_eq!(get(&settings), bound, "{}", spec.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_lower_case() {
+        for (i, spec) in TABLE.iter().enumerate() {
+            assert_eq!(spec.name, spec.name.to_ascii_lowercase());
+            assert!(TABLE[..i].iter().all(|other| other.name != spec.name), "{}", spec.name);
+        }
+        assert!(find("PORT").is_some() && find("nonsense").is_none());
+    }
+
+    #[test]
+    fn bad_values_are_refused_in_the_words_of_redis() {
+        for (name, text, error) in [
+            ("maxclients", "abc", "argument couldn't be parsed into an integer"),
+            ("maxclients", "1.5", "argument couldn't be parsed into an integer"),
+            ("maxclients", "99999999999999999999", "argument couldn't be parsed into an integer"),
+            ("maxclients", "0", "argument must be between 1 and 4294967295 inclusive"),
+            ("timeout", "-1", "argument must be between 0 and 2147483647 inclusive"),
+            ("appendonly", "maybe", "argument must be 'yes' or 'no'"),
+            ("appendfsync", "x", "argument(s) must be one of the following: everysec, always, no"),
+            ("proto-max-bulk-len", "12zz", "argument must be a memory value"),
+            ("proto-max-bulk-len", "1kb", "argument must be between 1048576 and 2147483648 inclusive"),
+            ("bind", "1.2.3.4.5", "'1.2.3.4.5' is not an IP address"),
+            ("bind", "", "at least one address is needed"),
+            ("zone", "a b", "argument must not contain spaces"),
+            ("dir", "", "argument must not be empty"),
+        ] {
+            let mut settings = Settings::default();
+            assert_eq!(find(name).unwrap().set(&mut settings, text), Err(error.into()), "{name} {text}");
+            assert_eq!(settings, Settings::default(), "a refused value changes nothing");
+        }
+    }
+
+    #[test]
+    fn memory_values_take_units() {
+        for (text, value) in
+            [("7", Some(7)), ("1k", Some(1000)), ("2KB", Some(2048)), ("3m", Some(3_000_000))]
+        {
+            assert_eq!(parse_memory(text), value, "{text}");
+        }
+        assert_eq!(parse_memory("1gb"), Some(1 << 30));
+        assert_eq!(parse_memory("99999999999gb"), None);
+        assert_eq!(parse_memory("-1"), None);
+        assert_eq!(parse_memory("mb"), None);
+    }
+
+    #[test]
+    fn the_page_of_settings_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), markdown(), "run the test with UPDATE_DOCS=1 set");
+    }
+}

@@ -6,12 +6,12 @@
 //! get ASK, the newcomer parks them), else every ack needs the quorums of both sets; when the last record is held by
 //! both quorums, `Proposed`: from here on only a committed entry ends it.
 
-use carousel_protocol::SlotId;
+use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 
 use crate::config::ClusterState;
 use crate::limits::CHANGES_ACTIVE_MAX;
 use crate::replication::ToReplica;
-use crate::shard::slot::{Change, FollowerState, Serve};
+use crate::shard::slot::{Change, FollowerState, Lead, Serve};
 use crate::shard::{ReadyChange, Shard};
 
 impl Shard {
@@ -73,7 +73,7 @@ impl Shard {
         let last_seq = self.slots[index].last_seq;
         let commit = self.slots[index].commit;
         let Some(lead) = self.slots[index].lead_mut() else { return };
-        let in_step = |lead: &crate::shard::slot::Lead, target: &[carousel_protocol::NodeId]| {
+        let in_step = |lead: &Lead, target: &[NodeId]| {
             target.iter().filter(|node| **node != me).all(|node| {
                 lead.followers.iter().any(|f| f.node == *node && f.state == FollowerState::InStep && f.acked.0 > 0)
             })
@@ -103,7 +103,10 @@ impl Shard {
                     self.reopen(index);
                     return;
                 }
-                let ready = ReadyChange { slot, epoch: lead.epoch, replicas: target.clone() };
+                let (epoch, replicas) = (lead.epoch, target.clone());
+                let incarnations = self.incarnations_of(&replicas);
+                let ready = ReadyChange { slot, epoch, replicas, incarnations };
+                let lead = self.slots[index].lead().expect("leads");
                 // A successor must hold everything itself, not only its quorum. A primary that stays has the rest.
                 let successor_has_all = ready.replicas[0] == me
                     || commit == last_seq
@@ -116,6 +119,26 @@ impl Shard {
                     self.turn.changes.push(ready);
                 }
             }
+        }
+    }
+
+    fn incarnations_of(&self, nodes: &[NodeId]) -> Vec<Incarnation> {
+        let state = self.cluster().expect("only a member changes sets");
+        nodes.iter().map(|node| state.members[node].incarnation).collect()
+    }
+
+    /// The config group has refused the change that was prepared in `epoch`, and nothing that is still on its way
+    /// can carry it out: go on as before, and prepare it anew.
+    pub fn change_refused(&mut self, slot: SlotId, epoch: Epoch) {
+        let index = self.index(slot);
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        if lead.epoch != epoch {
+            return;
+        }
+        if let Change::Proposed { target } = &lead.change {
+            lead.change = Change::Closing { target: target.clone() };
+            self.reopen(index);
+            self.set_followers(slot);
         }
     }
 

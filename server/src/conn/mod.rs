@@ -1,1 +1,12 @@
-//! (conn)
+//! A client's connection: bytes in, requests, replies out in the order of the requests.
+//!
+//! Everything that one read brought is a *batch*: its requests are executed in order, those of other shards are sent
+//! there in one message per shard, and when every reply of the batch may leave, all leave with one write. Then the
+//! next read begins, so a client that does not read its replies is not read from either.
+
+mod batch;
+pub mod remote;
+mod scatter;
+mod serve;
+
+pub use serve::serve;

@@ -1,1 +1,261 @@
-//! (shard)
+//! A shard: one core's slots, with their keys, records, copies and moves, as one state machine.
+//!
+//! Its drivers (`drive`, `conn`) feed it requests, messages and maps, and once per turn of the event loop take
+//! what is to be sent and logged ([`Shard::end_turn`]) and say when that is durable ([`Shard::durable`]). The
+//! parts are beside the ideas they belong to: requests in [`execute`], redirects in [`route`], the slot map in
+//! [`adopt`], streams in `replication`, copies in `transfer`.
+
+pub mod adopt;
+pub mod drive;
+pub mod execute;
+pub mod mailbox;
+pub mod replay;
+pub mod route;
+pub mod slot;
+pub mod turn;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
+
+use crate::command::{EffectSink, Tables};
+use crate::config::ClusterState;
+use crate::replication::Frames;
+use crate::shard::slot::{LinkId, PeerIndex, Slot};
+use crate::store::KeyHasher;
+
+pub use execute::{Hold, HoldState, Request};
+pub use route::Refusal;
+pub use turn::{ReadyChange, TurnOutput};
+
+/// What a shard is told at its making.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// Its number.
+    pub id: ShardId,
+    /// Shards of the node.
+    pub shard_count: u16,
+    /// The node.
+    pub me: NodeId,
+    /// Seed of the key hasher; secret, so that clients cannot make keys collide.
+    pub hash_seed: u64,
+    /// Records are written to a log (`appendonly yes`).
+    pub log: bool,
+    /// What the log gave back at the start is everything that was ever acknowledged (see `persist::data_dir`).
+    pub whole: bool,
+}
+
+/// The node's place in a cluster.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// No cluster: every slot is served, alone.
+    Lone,
+    /// Promised to a cluster that is being created or joined: serves nothing until it is in, or the deadline passes.
+    Reserved {
+        /// Monotonic time at which the node is on its own again.
+        until_ns: u64,
+    },
+    /// A member, as of this state. `incarnation` is set once this very process is registered: before, it leads
+    /// and acknowledges nothing, and drops nothing either, for its map may be old.
+    Member {
+        /// The agreed state.
+        state: Arc<ClusterState>,
+        /// This process' registration.
+        incarnation: Option<Incarnation>,
+    },
+}
+
+/// See the module.
+pub struct Shard {
+    pub(crate) options: ShardOptions,
+    pub(crate) standing: Standing,
+    /// The keys.
+    pub tables: Tables,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) effects: EffectSink,
+    pub(crate) turn: turn::Turn,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) peer_index: HashMap<(NodeId, ShardId), PeerIndex>,
+    pub(crate) links: BTreeMap<LinkId, Inbound>,
+    /// Members that the node does not reach; their slots answer CLUSTERDOWN instead of MOVED.
+    pub(crate) unreachable: Arc<BTreeSet<NodeId>>,
+    pub(crate) last_attach: u64,
+    /// Bounds the memory of all slots' tails: slots in the order of their records.
+    pub(crate) tail_order: VecDeque<(usize, Seq)>,
+    pub(crate) tail_bytes: usize,
+    /// Slots whose change waits for its turn.
+    pub(crate) changes_queued: VecDeque<SlotId>,
+    /// Changes begun and not ended.
+    pub(crate) changes_active: usize,
+    /// Where active expiry goes on.
+    pub(crate) expire_cursor: usize,
+    /// Counted since the start, for progress and INFO.
+    pub counters: Counters,
+}
+
+/// Sums since the start of the process.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// Keys sent in transfers.
+    pub keys_sent: u64,
+    /// Bytes of effects sent in transfers.
+    pub bytes_sent: u64,
+    /// Slots whose transfer ended.
+    pub transfers_done: u64,
+    /// Keys removed because their time had come.
+    pub expired_keys: u64,
+}
+
+/// A remote shard that holds, or is to hold, copies of slots led here.
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) up: bool,
+    pub(crate) out: Vec<u8>,
+    pub(crate) frames: Frames,
+    /// Acknowledged frames sent on this link.
+    pub(crate) sent: u64,
+    pub(crate) in_flight: VecDeque<InFlight>,
+    /// Bytes of transfers sent and not acknowledged: their window.
+    pub(crate) transfer_bytes: usize,
+    /// Slots that wait to be transferred, or are.
+    pub(crate) transfers: VecDeque<(SlotId, u64)>,
+}
+
+/// A frame that awaits its ack.
+pub(crate) struct InFlight {
+    pub(crate) count: u64,
+    pub(crate) slot: SlotId,
+    pub(crate) attach: u64,
+    /// What the ack says about the slot; `None` for the parts of a transfer.
+    pub(crate) seq: Option<Seq>,
+    pub(crate) transfer_bytes: usize,
+}
+
+/// A link from a remote primary.
+pub(crate) struct Inbound {
+    pub(crate) from: NodeId,
+    pub(crate) frames: Frames,
+    /// Acknowledged frames received.
+    pub(crate) received: u64,
+    pub(crate) acked: u64,
+    pub(crate) out: Vec<u8>,
+}
+
+impl Shard {
+    /// A shard without keys, on its own.
+    pub fn new(options: ShardOptions) -> Self {
+        let tables = Tables::new(options.id, options.shard_count, KeyHasher::new(options.hash_seed));
+        let slots = tables.slots().map(|_| Slot::lone()).collect();
+        let mut effects = EffectSink::new();
+        effects.set_recording(options.log);
+        Self {
+            tables,
+            slots,
+            effects,
+            options,
+            standing: Standing::Lone,
+            turn: turn::Turn::default(),
+            peers: Vec::new(),
+            peer_index: HashMap::new(),
+            links: BTreeMap::new(),
+            unreachable: Arc::default(),
+            last_attach: 0,
+            tail_order: VecDeque::new(),
+            tail_bytes: 0,
+            changes_queued: VecDeque::new(),
+            changes_active: 0,
+            expire_cursor: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> ShardId {
+        self.options.id
+    }
+
+    /// The agreed state, in a cluster.
+    pub fn cluster(&self) -> Option<&Arc<ClusterState>> {
+        match &self.standing {
+            Standing::Member { state, .. } => Some(state),
+            Standing::Lone | Standing::Reserved { .. } => None,
+        }
+    }
+
+    /// This process is a registered member.
+    pub(crate) fn active(&self) -> bool {
+        matches!(self.standing, Standing::Member { incarnation: Some(_), .. })
+    }
+
+    pub(crate) fn index(&self, slot: SlotId) -> usize {
+        self.tables.local_index(slot)
+    }
+
+    /// The slot's state.
+    pub fn slot(&self, slot: SlotId) -> &Slot {
+        &self.slots[self.tables.local_index(slot)]
+    }
+
+    pub(crate) fn slot_mut(&mut self, slot: SlotId) -> &mut Slot {
+        let index = self.tables.local_index(slot);
+        &mut self.slots[index]
+    }
+
+    /// The peer that holds copies of `slot` on `node`, made known and asked to be dialled if it is new.
+    pub(crate) fn peer(&mut self, node: NodeId, slot: SlotId) -> Option<PeerIndex> {
+        let state = self.cluster()?;
+        let spec = &state.members.get(&node)?.spec;
+        let shard = ShardId::of_slot(slot, spec.shards);
+        if let Some(&index) = self.peer_index.get(&(node, shard)) {
+            return Some(index);
+        }
+        let index = self.peers.len();
+        self.peers.push(Peer {
+            node,
+            up: false,
+            out: Vec::new(),
+            frames: Frames::default(),
+            sent: 0,
+            in_flight: VecDeque::new(),
+            transfer_bytes: 0,
+            transfers: VecDeque::new(),
+        });
+        self.peer_index.insert((node, shard), index);
+        self.turn.dial.push((index, node, shard));
+        Some(index)
+    }
+
+    /// Members that the node does not reach, as its control thread sees it.
+    pub fn set_unreachable(&mut self, unreachable: Arc<BTreeSet<NodeId>>) {
+        self.unreachable = unreachable;
+    }
+
+    /// Sum of bytes that keys and values take.
+    pub fn used_bytes(&self) -> usize {
+        self.tables.slots().map(|slot| self.tables.table(slot).used_bytes()).sum()
+    }
+
+    /// Bytes of a record read from the buffer of a link or of a turn.
+    pub(crate) fn keep_tail(&mut self, index: usize, seq: Seq, record: Bytes) {
+        let len = record.len();
+        self.slots[index].replication_mut().tail.push_back(slot::TailRecord { seq, record });
+        self.tail_order.push_back((index, seq));
+        self.tail_bytes += len;
+        while self.tail_bytes > crate::limits::TAIL_BYTES_MAX {
+            let Some((oldest, seq)) = self.tail_order.pop_front() else { break };
+            let tail = &mut self.slots[oldest].replication_mut().tail;
+            // A tail may have been cleared since; then its entries are gone already.
+            if tail.front().is_some_and(|front| front.seq == seq) {
+                self.tail_bytes -= tail.pop_front().expect("has a front").record.len();
+            }
+        }
+    }
+
+    /// Forgets the tail of a slot whose history changed.
+    pub(crate) fn clear_tail(&mut self, index: usize) {
+        let tail = std::mem::take(&mut self.slots[index].replication_mut().tail);
+        self.tail_bytes -= tail.iter().map(|kept| kept.record.len()).sum::<usize>();
+    }
+}

@@ -1,1 +1,37 @@
-//! (store)
+//! The keys of a slot in memory.
+//!
+//! A [`SlotTable`] is an array of 8-byte words sorted by key hash. A word is the address of the key's one
+//! allocation with 16 bits of its hash and the mark of an expiry packed into the address bits that are always
+//! zero. Three things follow from the order:
+//!
+//! - A look-up starts where a key of that hash should be (hashes are uniform), and is a few words off on
+//!   average, all on one or two cache lines; it follows an address only where the 16 bits agree.
+//! - The array needs no empty places and no power-of-two size, so the table costs 8 to 10 bytes per key. With
+//!   a 2-byte header on small entries, a key costs some 20 bytes above its own.
+//! - Walking in order of the hash is walking the array, and a position in that order (a [`ScanPosition`])
+//!   stays good whatever the table grows or shrinks to in between: SCAN, expiry, transfers and snapshots all
+//!   step through a slot that way.
+//!
+//! Insertion moves half the array, so arrays are bounded: above [`SEGMENT_ENTRIES_MAX`] entries a table is a
+//! directory of segments by the hash's top bits (extendible hashing), which split one at a time. No single
+//! operation on a table touches more than one segment's entries.
+//!
+//! Nothing here knows what "expired" means: an expiry is stored, found and reported; judging is the caller's.
+
+mod directory;
+mod entry;
+mod hash;
+mod segment;
+mod size_class;
+mod slot_table;
+
+pub use entry::EntryRef;
+pub use hash::{KeyHasher, ScanPosition};
+pub use segment::SEGMENT_ENTRIES_MAX;
+pub use slot_table::SlotTable;
+
+/// Most bytes of a value: Redis' `proto-max-bulk-len`, 512 MiB.
+pub const VALUE_BYTES_MAX: usize = 512 << 20;
+
+/// Most bytes of a key, as of a value.
+pub const KEY_BYTES_MAX: usize = VALUE_BYTES_MAX;

@@ -1,0 +1,169 @@
+//! The replies of one batch, and what they still wait for.
+
+use carousel_protocol::ShardId;
+
+use super::scatter::Gather;
+use crate::shard::{Hold, HoldState, Shard};
+
+/// Replies in request order; some may have to wait, some come from other shards.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Reply bytes, without those that come from elsewhere.
+    pub(super) out: Vec<u8>,
+    /// Replies that may not leave yet, by their place in `out`.
+    held: Vec<Held>,
+    /// Replies that come from elsewhere, by where in `out` they belong.
+    holes: Vec<Hole>,
+    /// Per shard, what was sent there and what came back.
+    pub(super) errands: Vec<Errand>,
+}
+
+struct Held {
+    hold: Hold,
+    start: usize,
+    end: usize,
+}
+
+struct Hole {
+    at: usize,
+    filling: Filling,
+}
+
+/// Where a missing reply comes from.
+pub(super) enum Filling {
+    /// One reply of an errand.
+    One {
+        /// Index in `errands`.
+        errand: usize,
+        /// Which of its replies.
+        reply: usize,
+    },
+    /// Replies of several shards, merged into one.
+    Gathered(Gather),
+}
+
+/// Requests of this batch for one other shard.
+pub(super) struct Errand {
+    /// Whose.
+    pub(super) shard: ShardId,
+    /// The requests, as RESP.
+    pub(super) requests: Vec<u8>,
+    /// How many.
+    pub(super) count: usize,
+    /// The answers, once they are there.
+    pub(super) replies: Option<super::remote::Replies>,
+}
+
+/// What became of waiting for a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Settled {
+    /// Everything may leave.
+    Yes,
+    /// Not yet.
+    No,
+}
+
+impl Batch {
+    /// The reply in `out[start..]` waits for `hold`.
+    #[inline]
+    pub(super) fn hold(&mut self, hold: Hold, start: usize) {
+        if hold == Hold::None {
+            return;
+        }
+        let end = self.out.len();
+        // A lone node's turn is durable as a whole: one mark per turn is enough.
+        if matches!(hold, Hold::Turn(_)) && self.held.last().is_some_and(|held| held.hold == hold) {
+            return;
+        }
+        self.held.push(Held { hold, start, end });
+    }
+
+    /// A reply belongs at the present end of `out`.
+    pub(super) fn hole(&mut self, filling: Filling) {
+        self.holes.push(Hole { at: self.out.len(), filling });
+    }
+
+    /// The errand to `shard`, made on first use.
+    pub(super) fn errand(&mut self, shard: ShardId) -> usize {
+        if let Some(i) = self.errands.iter().position(|errand| errand.shard == shard) {
+            return i;
+        }
+        self.errands.push(Errand { shard, requests: Vec::new(), count: 0, replies: None });
+        self.errands.len() - 1
+    }
+
+    /// Nothing is to be waited for.
+    #[inline]
+    pub(super) fn is_settled(&self) -> bool {
+        self.held.is_empty() && self.errands.is_empty() && self.holes.is_empty()
+    }
+
+    /// Looks whether everything may leave; once `overdue`, what is still held becomes an error that says so.
+    pub(super) fn settle(&mut self, shard: &Shard, overdue: bool) -> Settled {
+        if self.errands.iter().any(|errand| errand.replies.is_none()) {
+            return Settled::No;
+        }
+        // Released marks go from the front; what is lost stays until it is rewritten.
+        if !overdue && self.held.iter().any(|held| shard.hold_state(held.hold) == HoldState::Held) {
+            return Settled::No;
+        }
+        self.assemble(shard);
+        Settled::Yes
+    }
+
+    /// Puts all replies into `out`, in order.
+    fn assemble(&mut self, shard: &Shard) {
+        let failed: Vec<_> =
+            self.held.drain(..).filter(|held| shard.hold_state(held.hold) != HoldState::Released).collect();
+        if failed.is_empty() && self.holes.is_empty() {
+            self.errands.clear();
+            return;
+        }
+        let mut whole = Vec::with_capacity(self.out.len() + 256);
+        let mut at = 0;
+        let mut failed = failed.into_iter().peekable();
+        let mut holes = self.holes.drain(..).peekable();
+        loop {
+            let next_hole = holes.peek().map_or(usize::MAX, |hole| hole.at);
+            let next_failed = failed.peek().map_or(usize::MAX, |held| held.start);
+            if next_hole == usize::MAX && next_failed == usize::MAX {
+                break;
+            }
+            if next_hole <= next_failed {
+                let hole = holes.next().expect("peeked");
+                whole.extend_from_slice(&self.out[at..hole.at]);
+                at = hole.at;
+                match hole.filling {
+                    Filling::One { errand, reply } => {
+                        let replies = self.errands[errand].replies.as_ref().expect("settled");
+                        whole.extend_from_slice(replies.get(reply));
+                    }
+                    Filling::Gathered(gather) => gather.merge(&self.errands, &mut whole),
+                }
+            } else {
+                let held = failed.next().expect("peeked");
+                whole.extend_from_slice(&self.out[at..held.start]);
+                write_unknown(shard, held.hold, &mut whole);
+                at = held.end;
+            }
+        }
+        drop(holes);
+        whole.extend_from_slice(&self.out[at..]);
+        self.out = whole;
+        self.errands.clear();
+    }
+}
+
+/// A reply that could not be confirmed: the outcome is unknown, never "failed".
+pub(super) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
+    let (copies, needed) = shard.copies_of(hold);
+    let text = match shard.hold_state(hold) {
+        HoldState::Lost => {
+            "-NOQUORUM The slot's primary changed before the write was confirmed, outcome unknown\r\n".to_string()
+        }
+        HoldState::Held | HoldState::Released => {
+            format!("-NOQUORUM {copies} of {needed} replicas hold the write, outcome unknown\r\n")
+        }
+    };
+    out.extend_from_slice(text.as_bytes());
+}

@@ -1,0 +1,152 @@
+//! Requests that one shard executes for a connection of another.
+
+use std::ops::Range;
+
+use carousel_protocol::command_table::{self, Merge, Place};
+use carousel_protocol::resp::{Limits, Parsed, RequestParser, Version};
+use carousel_protocol::ShardId;
+
+use super::batch::write_unknown;
+use crate::Now;
+use crate::shard::{Hold, HoldState, Refusal, Request, Shard};
+
+/// What one batch of a connection asks of another shard.
+pub struct RemoteBatch {
+    /// Where the answers go.
+    pub from: ShardId,
+    /// The connection, as its shard numbers it.
+    pub connection: u64,
+    /// RESP version of the connection.
+    pub version: Version,
+    /// The requests, as RESP.
+    pub requests: Vec<u8>,
+    /// Progress, for a batch that was parked.
+    at: usize,
+    replies: Replies,
+    held: Vec<(Hold, usize)>,
+    deadline_ns: Option<u64>,
+}
+
+/// The answers, in request order.
+#[derive(Default, Debug)]
+pub struct Replies {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Replies {
+    /// The bytes of reply `i`.
+    pub fn get(&self, i: usize) -> &[u8] {
+        &self.bytes[self.range(i)]
+    }
+
+    fn range(&self, i: usize) -> Range<usize> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        start..self.ends[i]
+    }
+}
+
+/// How far a remote batch has come.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// All replies may leave.
+    Done,
+    /// Look again when the shard has news.
+    Waiting,
+}
+
+impl RemoteBatch {
+    /// A batch that has just arrived.
+    pub fn new(from: ShardId, connection: u64, version: Version, requests: Vec<u8>) -> Self {
+        Self {
+            from,
+            connection,
+            version,
+            requests,
+            at: 0,
+            replies: Replies::default(),
+            held: Vec::new(),
+            deadline_ns: None,
+        }
+    }
+
+    /// Executes what can be executed, and looks whether the replies may leave. `park_ns` bounds the waiting for
+    /// a hand-over, `hold_ns` that for a quorum.
+    pub fn advance(&mut self, shard: &mut Shard, now: Now, park_ns: u64, hold_ns: u64) -> Progress {
+        while self.at < self.requests.len() {
+            if !self.execute_next(shard, now, park_ns) {
+                return Progress::Waiting;
+            }
+        }
+        if self.held.is_empty() {
+            return Progress::Done;
+        }
+        let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + hold_ns);
+        let waits = self.held.iter().any(|(hold, _)| shard.hold_state(*hold) == HoldState::Held);
+        if waits && now.mono_ns < deadline {
+            return Progress::Waiting;
+        }
+        let failed: Vec<_> =
+            self.held.drain(..).filter(|(hold, _)| shard.hold_state(*hold) != HoldState::Released).collect();
+        if !failed.is_empty() {
+            let mut rewritten = Replies::default();
+            for i in 0..self.replies.ends.len() {
+                match failed.iter().find(|(_, reply)| *reply == i) {
+                    Some((hold, _)) => write_unknown(shard, *hold, &mut rewritten.bytes),
+                    None => rewritten.bytes.extend_from_slice(self.replies.get(i)),
+                }
+                rewritten.ends.push(rewritten.bytes.len());
+            }
+            self.replies = rewritten;
+        }
+        Progress::Done
+    }
+
+    /// Executes the next request; false when it has to wait.
+    fn execute_next(&mut self, shard: &mut Shard, now: Now, park_ns: u64) -> bool {
+        let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
+        let input = &self.requests[self.at..];
+        let Ok(Parsed::Complete { consumed }) = parser.parse(input, &mut args) else {
+            unreachable!("the sending shard encodes whole requests");
+        };
+        let argv = parser.argv(input, &args);
+        let spec = command_table::lookup(argv.get(0)).expect("the sending shard looked it up");
+        let reply = self.replies.ends.len();
+        let out = &mut self.replies.bytes;
+        let on_all = spec.place == Place::AllShards || spec.merge == Merge::Concat;
+        let slot = super::scatter::slot_of(spec, argv);
+        let request = Request { spec, slot: slot.unwrap_or(shard.tables.slot_at(0)), argv, version: self.version };
+        if on_all {
+            let holds = shard.execute_on_all(now, request, out);
+            self.held.extend(holds.into_iter().filter(|hold| *hold != Hold::None).map(|hold| (hold, reply)));
+        } else {
+            match shard.execute(now, request, out) {
+                Ok(Hold::None) => {}
+                Ok(hold) => self.held.push((hold, reply)),
+                Err(Refusal::Answer(text)) => push_error(out, &text),
+                Err(Refusal::Park(text)) => {
+                    let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + park_ns);
+                    if now.mono_ns < deadline {
+                        return false;
+                    }
+                    push_error(out, text);
+                }
+            }
+        }
+        self.deadline_ns = None;
+        self.replies.ends.push(self.replies.bytes.len());
+        self.at += consumed;
+        true
+    }
+
+    /// Where the answers go, and the answers.
+    pub fn into_replies(self) -> (ShardId, u64, Replies) {
+        (self.from, self.connection, self.replies)
+    }
+}
+
+pub(super) fn push_error(out: &mut Vec<u8>, text: &str) {
+    out.push(b'-');
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,156 @@
+//! Commands whose keys belong to several shards, and the merging of their parts.
+//!
+//! On a lone node a command may name keys of any slots: each shard gets the part with its own keys. (Several shards
+//! do not make it atomic yet: another client may see one part before the other.)
+
+use carousel_protocol::command_table::{CommandSpec, Merge, Place};
+use carousel_protocol::resp::{Argv, ReplyWriter, Version, encode_request, parse_reply, Reply};
+use carousel_protocol::{ShardId, SlotId, key_slot};
+
+use super::batch::Errand;
+use crate::command::scan_cursor_slot;
+
+/// The slot that routes a request: of its first key, of the slot that it names, or of its cursor. `None` where the
+/// request names none.
+pub(super) fn slot_of(spec: &CommandSpec, argv: Argv<'_>) -> Option<SlotId> {
+    match spec.place {
+        Place::Key => {
+            let first = spec.keys.first;
+            (first > 0 && (first as usize) < argv.len()).then(|| key_slot(argv.get(first as usize)))
+        }
+        Place::Slot => scan_cursor_slot(spec, argv),
+        Place::Connection | Place::AllShards | Place::Control => None,
+    }
+}
+
+/// Do all keys share one slot?
+pub(super) fn one_slot(spec: &CommandSpec, argv: Argv<'_>, first: SlotId) -> bool {
+    spec.key_indices(argv.len()).all(|i| key_slot(argv.get(i)) == first)
+}
+
+/// A reply that is merged from parts.
+pub(super) struct Gather {
+    merge: Merge,
+    version: Version,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    source: Source,
+    /// For [`Merge::PerKey`]: which keys of the whole command the part's elements belong to.
+    keys: Vec<usize>,
+}
+
+/// Where a part's reply is.
+pub(super) enum Source {
+    /// It was executed at once.
+    Here(Vec<u8>),
+    /// It comes with an errand.
+    Errand {
+        /// Index in the batch's errands.
+        errand: usize,
+        /// Which of its replies.
+        reply: usize,
+    },
+}
+
+/// The part of a command that one shard executes.
+pub(super) struct Share {
+    /// Which shard.
+    pub(super) shard: ShardId,
+    /// The request with this shard's keys only, as RESP.
+    pub(super) request: Vec<u8>,
+    /// Places of those keys among all keys.
+    pub(super) keys: Vec<usize>,
+}
+
+/// Splits a command by the shards of its keys; or to all shards, where it has none.
+pub(super) fn split(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> Vec<Share> {
+    if spec.keys.first == 0 {
+        let args: Vec<_> = argv.iter().collect();
+        let mut request = Vec::new();
+        encode_request(&mut request, &args);
+        return (0..shard_count)
+            .map(|shard| Share { shard: ShardId(shard), request: request.clone(), keys: Vec::new() })
+            .collect();
+    }
+    let step = usize::from(spec.keys.step);
+    let mut groups: Vec<(ShardId, Vec<&[u8]>, Vec<usize>)> = Vec::new();
+    for (n, i) in spec.key_indices(argv.len()).enumerate() {
+        let shard = ShardId::of_slot(key_slot(argv.get(i)), shard_count);
+        let at = groups.iter().position(|group| group.0 == shard).unwrap_or_else(|| {
+            groups.push((shard, vec![argv.get(0)], Vec::new()));
+            groups.len() - 1
+        });
+        groups[at].1.extend((i..i + step).map(|i| argv.get(i)));
+        groups[at].2.push(n);
+    }
+    let share = |(shard, args, keys): (ShardId, Vec<&[u8]>, Vec<usize>)| {
+        let mut request = Vec::new();
+        encode_request(&mut request, &args);
+        Share { shard, request, keys }
+    };
+    groups.into_iter().map(share).collect()
+}
+
+impl Gather {
+    /// A reply without parts yet.
+    pub(super) fn new(merge: Merge, version: Version) -> Self {
+        Self { merge, version, parts: Vec::new() }
+    }
+
+    /// Adds a part.
+    pub(super) fn add(&mut self, source: Source, keys: Vec<usize>) {
+        self.parts.push(Part { source, keys });
+    }
+
+    /// Appends the merged reply. The first error among the parts is the whole reply.
+    pub(super) fn merge(self, errands: &[Errand], out: &mut Vec<u8>) {
+        let bytes_of = |source: &Source| match source {
+            Source::Here(bytes) => bytes.clone(),
+            Source::Errand { errand, reply } => {
+                errands[*errand].replies.as_ref().expect("settled").get(*reply).to_vec()
+            }
+        };
+        let parts: Vec<_> = self.parts.iter().map(|part| (bytes_of(&part.source), &part.keys)).collect();
+        if let Some((error, _)) = parts.iter().find(|(bytes, _)| bytes.first() == Some(&b'-')) {
+            out.extend_from_slice(error);
+            return;
+        }
+        let replies = parts.iter().map(|(bytes, keys)| {
+            let (reply, _) = parse_reply(bytes).ok().flatten().expect("shards answer whole replies");
+            (reply, *keys)
+        });
+        let mut writer = ReplyWriter::new(out, self.version);
+        match self.merge {
+            Merge::Sum => writer.integer(replies.map(|(reply, _)| integer(&reply)).sum()),
+            Merge::Ok => writer.ok(),
+            Merge::PerKey | Merge::Concat => {
+                let mut elements: Vec<(usize, Reply)> = Vec::new();
+                for (reply, keys) in replies {
+                    let Reply::Array(items) = reply else { unreachable!("the command answers an array") };
+                    let base = elements.len();
+                    let place = |i: usize| keys.get(i).copied().unwrap_or(base + i);
+                    elements.extend(items.into_iter().enumerate().map(|(i, item)| (place(i), item)));
+                }
+                elements.sort_by_key(|element| element.0);
+                writer.array(elements.len());
+                for (_, element) in elements {
+                    match element {
+                        Reply::Bulk(bytes) => writer.bulk(&bytes),
+                        Reply::Null => writer.null(),
+                        other => unreachable!("elements are strings or nil, not {other:?}"),
+                    }
+                }
+            }
+            Merge::None => unreachable!("a command without a merge rule is not split"),
+        }
+    }
+}
+
+fn integer(reply: &Reply) -> i64 {
+    match reply {
+        Reply::Integer(n) => *n,
+        other => unreachable!("the command answers an integer, not {other:?}"),
+    }
+}

@@ -1,0 +1,385 @@
+//! The loop of one connection.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use carousel_protocol::command_table::{self, CommandId, CommandSpec, Flags, Merge, Place};
+use carousel_protocol::resp::{ArgRange, Argv, Limits, Parsed, ReplyWriter, RequestParser};
+use carousel_protocol::{ShardId, key_slot};
+
+use super::batch::{Batch, Filling, Settled};
+use super::remote::push_error;
+use super::scatter::{self, Gather, Source};
+use crate::command::session::{Session, run_connection_command};
+use crate::control::ControlRequest;
+use crate::runtime::{Reader, Runtime, Stream, Writer};
+use crate::shard::drive::ShardHandle;
+use crate::shard::{Refusal, Request};
+use crate::{Now, limits};
+
+/// Why a batch ended before its input did.
+enum Pause {
+    /// The rest of a request is missing; at least so many bytes.
+    NeedInput(usize),
+    /// The next request has to wait for its slot.
+    Parked(&'static str),
+    /// The last request is answered by the control thread.
+    Control(ControlRequest),
+    /// Nothing more is read from this client.
+    Close,
+}
+
+/// Serves a client until it goes, is told to go, or breaks the protocol.
+pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, session: Session) {
+    let (mut reader, mut writer) = stream.split();
+    let mut connection = Connection::new(handle, session);
+    loop {
+        let pause = connection.run_batch();
+        if !connection.batch.is_settled() {
+            connection.wait_until_settled().await;
+        }
+        if !connection.batch.out.is_empty() {
+            let (result, buffer) = writer.write_all(std::mem::take(&mut connection.batch.out)).await;
+            if result.is_err() {
+                return;
+            }
+            connection.recycle(buffer);
+        }
+        match pause {
+            Pause::NeedInput(more) => {
+                let buffer = connection.input_with_room(more);
+                let (result, buffer) = reader.read(buffer).await;
+                connection.input = buffer;
+                match result {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return,
+                }
+            }
+            Pause::Parked(text) => connection.wait_parked(text).await,
+            Pause::Control(request) => connection.ask_control(request).await,
+            Pause::Close => {
+                // The client may not have read its error yet; a close with unread input would reset it away.
+                let _ = writer.shutdown().await;
+                return;
+            }
+        }
+    }
+}
+
+struct Connection {
+    handle: Rc<ShardHandle>,
+    session: Session,
+    input: Vec<u8>,
+    /// Bytes of `input` that are done with.
+    done: usize,
+    parser: RequestParser,
+    args: Vec<ArgRange>,
+    batch: Batch,
+    /// Since when the next request waits, monotonic.
+    parked_since_ns: Option<u64>,
+    /// Requests executed since they were last counted.
+    executed: u64,
+}
+
+impl Connection {
+    fn new(handle: Rc<ShardHandle>, session: Session) -> Self {
+        let mut parser = RequestParser::new(Limits {
+            bulk_bytes_max: handle.node.settings().proto_max_bulk_len as usize,
+            ..Limits::default()
+        });
+        parser.set_authenticated(session.authenticated);
+        Self {
+            handle,
+            session,
+            input: Vec::new(),
+            done: 0,
+            parser,
+            args: Vec::new(),
+            batch: Batch::default(),
+            parked_since_ns: None,
+            executed: 0,
+        }
+    }
+
+    /// The input buffer with room for at least `more` further bytes, or for a part of them: a request that
+    /// announces hundreds of megabytes gets memory as it sends them.
+    fn input_with_room(&mut self, more: usize) -> Vec<u8> {
+        let mut input = std::mem::take(&mut self.input);
+        if self.done == input.len() {
+            input.clear();
+            if input.capacity() > limits::CONNECTION_BUFFER_BYTES_KEPT {
+                input = Vec::new();
+            }
+        } else if self.done > 0 {
+            input.drain(..self.done);
+        }
+        self.done = 0;
+        let room = more.clamp(limits::READ_BYTES_MIN, limits::READ_BYTES_MAX.max(input.len()));
+        if input.capacity() - input.len() < room.min(limits::READ_BYTES_MIN) || input.capacity() == 0 {
+            input.reserve(room);
+        }
+        input
+    }
+
+    /// Keeps the output buffer for the next batch, unless it has grown.
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= limits::CONNECTION_BUFFER_BYTES_KEPT {
+            buffer.clear();
+            self.batch.out = buffer;
+        }
+    }
+
+    /// Executes requests until the input ends, one must wait, or the batch is full.
+    fn run_batch(&mut self) -> Pause {
+        let now = self.handle.now();
+        // Taken out for the time of the batch, so that requests can borrow from them.
+        let input = std::mem::take(&mut self.input);
+        let mut parser = std::mem::replace(&mut self.parser, RequestParser::new(Limits::default()));
+        let mut args = std::mem::take(&mut self.args);
+        let pause = loop {
+            let rest = &input[self.done..];
+            match parser.parse(rest, &mut args) {
+                Ok(Parsed::Incomplete { more }) => break Pause::NeedInput(more),
+                Ok(Parsed::Complete { consumed }) => {
+                    let argv = parser.argv(rest, &args);
+                    if !argv.is_empty() {
+                        if let ControlFlow::Break(pause) = self.run(now, argv) {
+                            if !matches!(pause, Pause::Parked(_)) {
+                                self.done += consumed;
+                            }
+                            break pause;
+                        }
+                    }
+                    self.done += consumed;
+                }
+                Err(error) => {
+                    ReplyWriter::new(&mut self.batch.out, self.session.version).protocol_error(&error);
+                    break Pause::Close;
+                }
+            }
+            if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX {
+                // Let the client read before more is made for it.
+                break Pause::NeedInput(0);
+            }
+        };
+        parser.set_authenticated(self.session.authenticated);
+        self.input = input;
+        self.parser = parser;
+        self.args = args;
+        self.handle.count_commands(std::mem::take(&mut self.executed));
+        self.send_errands();
+        self.handle.end_batch();
+        pause
+    }
+
+    /// Executes one request.
+    fn run(&mut self, now: Now, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let Some(spec) = command_table::lookup(argv.get(0)) else {
+            self.unknown_command(argv);
+            return ControlFlow::Continue(());
+        };
+        if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
+            push_error(&mut self.batch.out, "NOAUTH Authentication required.");
+            return ControlFlow::Continue(());
+        }
+        if !spec.arity_ok(argv.len()) {
+            let name = spec.name.to_ascii_lowercase();
+            push_error(&mut self.batch.out, &format!("ERR wrong number of arguments for '{name}' command"));
+            return ControlFlow::Continue(());
+        }
+        self.executed += 1;
+        match spec.place_for(argv) {
+            Place::Key if spec.keys.first == spec.keys.last => self.run_on_slot(now, spec, argv),
+            Place::Key => self.run_on_keys(now, spec, argv),
+            Place::Slot => self.run_on_slot(now, spec, argv),
+            Place::AllShards => {
+                self.run_on_shards(now, spec, argv);
+                ControlFlow::Continue(())
+            }
+            Place::Connection => self.run_here(now, spec, argv),
+            Place::Control => match ControlRequest::parse(spec, argv) {
+                Ok(request) => ControlFlow::Break(Pause::Control(request)),
+                Err(text) => {
+                    push_error(&mut self.batch.out, &text);
+                    ControlFlow::Continue(())
+                }
+            },
+        }
+    }
+
+    /// A command with one key, or one slot.
+    #[inline]
+    fn run_on_slot(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let slot = match spec.place {
+            Place::Key if spec.keys.first == 1 => key_slot(argv.get(1)),
+            _ => match scatter::slot_of(spec, argv) {
+                Some(slot) => slot,
+                // Nothing routes it: any shard knows what is wrong with it.
+                None => self.handle.first_slot(),
+            },
+        };
+        let owner = self.handle.owner(slot);
+        if owner != self.handle.id {
+            self.send_whole(owner, argv);
+            return ControlFlow::Continue(());
+        }
+        self.run_request(now, Request { spec, slot, argv, version: self.session.version })
+    }
+
+    /// A command with several keys: of one slot, or on a lone node of any.
+    fn run_on_keys(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let Some(slot) = scatter::slot_of(spec, argv) else {
+            return self.run_on_slot(now, spec, argv);
+        };
+        if scatter::one_slot(spec, argv, slot) {
+            return self.run_on_slot(now, spec, argv);
+        }
+        if !self.handle.may_cross_slots() {
+            push_error(&mut self.batch.out, "CROSSSLOT Keys in request don't hash to the same slot");
+            return ControlFlow::Continue(());
+        }
+        let mut owners = spec.key_indices(argv.len()).map(|i| self.handle.owner(key_slot(argv.get(i))));
+        let first = owners.next().expect("it has keys");
+        if owners.all(|owner| owner == first) {
+            return self.run_on_slot(now, spec, argv);
+        }
+        if spec.merge == Merge::None {
+            push_error(
+                &mut self.batch.out,
+                "CROSSSLOT Keys in request belong to several shards of this node, which this command does not support; \
+                 use a hash tag",
+            );
+            return ControlFlow::Continue(());
+        }
+        self.run_on_shards(now, spec, argv);
+        ControlFlow::Continue(())
+    }
+
+    fn run_request(&mut self, now: Now, request: Request<'_>) -> ControlFlow<Pause> {
+        if let Some(text) = self.handle.refuse_write(request.spec, request.argv) {
+            push_error(&mut self.batch.out, text);
+            return ControlFlow::Continue(());
+        }
+        let start = self.batch.out.len();
+        let result = self.handle.core.borrow_mut().execute(now, request, &mut self.batch.out);
+        match result {
+            Ok(hold) => self.batch.hold(hold, start),
+            Err(Refusal::Answer(text)) => push_error(&mut self.batch.out, &text),
+            Err(Refusal::Park(text)) => {
+                let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
+                if now.mono_ns < since + self.handle.park_ns() {
+                    self.executed -= 1;
+                    return ControlFlow::Break(Pause::Parked(text));
+                }
+                push_error(&mut self.batch.out, text);
+            }
+        }
+        self.parked_since_ns = None;
+        ControlFlow::Continue(())
+    }
+
+    /// A command that several shards execute a part of.
+    fn run_on_shards(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
+        let mut gather = Gather::new(spec.merge, self.session.version);
+        for share in scatter::split(spec, argv, self.handle.shard_count) {
+            if share.shard == self.handle.id {
+                let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
+                let parsed = parser.parse(&share.request, &mut args);
+                assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
+                let argv = parser.argv(&share.request, &args);
+                let mut out = Vec::new();
+                match self.handle.refuse_write(spec, argv) {
+                    Some(text) => push_error(&mut out, text),
+                    None => {
+                        let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());
+                        let request = Request { spec, slot, argv, version: self.session.version };
+                        let start = self.batch.out.len();
+                        let holds = self.handle.core.borrow_mut().execute_on_all(now, request, &mut out);
+                        holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
+                    }
+                }
+                gather.add(Source::Here(out), share.keys);
+            } else {
+                let errand = self.batch.errand(share.shard);
+                let reply = self.batch.errands[errand].count;
+                self.batch.errands[errand].requests.extend_from_slice(&share.request);
+                self.batch.errands[errand].count += 1;
+                gather.add(Source::Errand { errand, reply }, share.keys);
+            }
+        }
+        self.batch.hole(Filling::Gathered(gather));
+    }
+
+    /// A command of one other shard.
+    fn send_whole(&mut self, owner: ShardId, argv: Argv<'_>) {
+        let errand = self.batch.errand(owner);
+        let args: Vec<_> = argv.iter().collect();
+        let reply = self.batch.errands[errand].count;
+        carousel_protocol::resp::encode_request(&mut self.batch.errands[errand].requests, &args);
+        self.batch.errands[errand].count += 1;
+        self.batch.hole(Filling::One { errand, reply });
+    }
+
+    /// A command that needs only the connection and what the node publishes.
+    fn run_here(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
+        run_connection_command(spec, argv, &mut self.session, &self.handle.node, &mut reply, now);
+        if spec.id == CommandId::Config {
+            self.handle.settings_changed();
+        }
+        if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }
+    }
+
+    fn unknown_command(&mut self, argv: Argv<'_>) {
+        // As Redis: at most 128 bytes of the name and of all arguments together.
+        let text = |bytes: &[u8], room: usize| {
+            String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned()
+        };
+        let name = text(argv.get(0), 128);
+        let mut rest = String::new();
+        for arg in argv.iter().skip(1) {
+            if rest.len() >= 128 {
+                break;
+            }
+            let room = 128 - rest.len();
+            rest.push_str(&format!("'{}' ", text(arg, room)));
+        }
+        let text = format!("ERR unknown command '{name}', with args beginning with: {rest}");
+        ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text);
+    }
+
+    fn send_errands(&mut self) {
+        for i in 0..self.batch.errands.len() {
+            let requests = std::mem::take(&mut self.batch.errands[i].requests);
+            self.handle.send_errand(self.batch.errands[i].shard, self.session.id, self.session.version, requests);
+        }
+    }
+
+    async fn wait_until_settled(&mut self) {
+        let deadline_ns = self.handle.now().mono_ns + self.handle.hold_ns();
+        loop {
+            for (shard, replies) in self.handle.take_replies(self.session.id) {
+                let errand = self.batch.errands.iter_mut().find(|errand| errand.shard == shard);
+                errand.expect("only asked shards answer").replies = Some(replies);
+            }
+            let overdue = self.handle.now().mono_ns >= deadline_ns;
+            if self.batch.settle(&self.handle.core.borrow(), overdue) == Settled::Yes {
+                return;
+            }
+            self.handle.news().await;
+        }
+    }
+
+    async fn wait_parked(&mut self, text: &'static str) {
+        let _ = text;
+        self.handle.news().await;
+    }
+
+    async fn ask_control(&mut self, request: ControlRequest) {
+        let reply = self.handle.ask_control(request).await;
+        match reply {
+            Ok(json) => ReplyWriter::new(&mut self.batch.out, self.session.version).bulk(json.as_bytes()),
+            Err(text) => ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Executing requests, and when their replies may leave.
+
+use carousel_protocol::command_table::{CommandSpec, Flags};
+use carousel_protocol::resp::{Argv, ReplyWriter, Version};
+use carousel_protocol::{Seq, SlotId};
+
+use super::slot::Serve;
+use super::{Refusal, Shard, Standing};
+use crate::Now;
+use crate::command::{Exec, execute};
+use crate::persist::record::RecordKind;
+
+/// One request, parsed, checked for arity and routed to this shard.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Its row of the command table.
+    pub spec: &'static CommandSpec,
+    /// Slot of its first key, or the slot that it names.
+    pub slot: SlotId,
+    /// Its arguments, the name first.
+    pub argv: Argv<'a>,
+    /// RESP version of its connection.
+    pub version: Version,
+}
+
+/// What a reply waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// Nothing.
+    None,
+    /// The log of this turn (a lone node).
+    Turn(u64),
+    /// W copies of everything that the slot had when the request executed: reads wait too, for what they saw
+    /// may still be lost.
+    Commit {
+        /// The slot.
+        slot: SlotId,
+        /// Its last seq at execution.
+        seq: Seq,
+        /// The reign in which it executed.
+        reign: u32,
+    },
+}
+
+/// What has become of a [`Hold`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoldState {
+    /// Not yet.
+    Held,
+    /// The reply may leave.
+    Released,
+    /// This node stopped leading the slot before the write was committed: nobody knows the outcome.
+    Lost,
+}
+
+impl Shard {
+    /// Executes a request that this shard may answer now, appending the reply to `out`.
+    ///
+    /// # Errors
+    /// A [`Refusal`], with nothing executed and nothing appended.
+    pub fn execute(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Result<Hold, Refusal> {
+        self.admit(request.slot, request.spec.flags.contains(Flags::WRITE))?;
+        Ok(self.execute_admitted(now, request, out))
+    }
+
+    /// Executes a request on every slot that is led here, as KEYS, DBSIZE and FLUSHALL do.
+    pub fn execute_on_all(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {
+        let hold = self.execute_admitted(now, request, out);
+        match self.standing {
+            // One hold per slot that has anything uncommitted.
+            Standing::Member { .. } => {
+                let open: Vec<_> =
+                    self.tables.slots().filter(|slot| self.leads(*slot) && self.is_open(*slot)).collect();
+                open.into_iter().map(|slot| self.hold_of(slot)).collect()
+            }
+            Standing::Lone | Standing::Reserved { .. } => vec![hold],
+        }
+    }
+
+    fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {
+        let slots = &self.slots;
+        let (id, count) = (self.options.id, self.options.shard_count);
+        let owned = |slot: SlotId| {
+            carousel_protocol::ShardId::of_slot(slot, count) == id
+                && matches!(
+                    slots[crate::command::local_index(slot, count)].serve,
+                    Serve::Leading | Serve::LeadingReadOnly
+                )
+        };
+        let mut exec = Exec {
+            now,
+            tables: &mut self.tables,
+            effects: &mut self.effects,
+            reply: ReplyWriter::new(out, request.version),
+            slot: request.slot,
+            owned: &owned,
+        };
+        execute(request.spec, &mut exec, request.argv);
+        if !self.effects.is_empty() {
+            self.record_effects();
+        }
+        match self.standing {
+            Standing::Lone | Standing::Reserved { .. } => {
+                if self.turn.made.is_empty() && self.turn.durable == self.turn.number {
+                    Hold::None
+                } else {
+                    Hold::Turn(self.turn.number)
+                }
+            }
+            Standing::Member { .. } => self.hold_of(request.slot),
+        }
+    }
+
+    /// Turns the effects of a command into records.
+    pub(crate) fn record_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for (slot, payload) in effects.groups() {
+            self.make_record(slot, RecordKind::Effects, payload);
+        }
+        effects.clear();
+        self.effects = effects;
+    }
+
+    fn leads(&self, slot: SlotId) -> bool {
+        matches!(self.slot(slot).serve, Serve::Leading | Serve::LeadingReadOnly)
+    }
+
+    fn is_open(&self, slot: SlotId) -> bool {
+        let slot = self.slot(slot);
+        slot.last_seq > slot.commit
+    }
+
+    fn hold_of(&self, slot: SlotId) -> Hold {
+        let state = self.slot(slot);
+        if state.last_seq <= state.commit {
+            return Hold::None;
+        }
+        let reign = state.replication.as_ref().map_or(0, |replication| replication.reign);
+        Hold::Commit { slot, seq: state.last_seq, reign }
+    }
+
+    /// What has become of a hold.
+    pub fn hold_state(&self, hold: Hold) -> HoldState {
+        match hold {
+            Hold::None => HoldState::Released,
+            Hold::Turn(turn) if turn < self.turn.durable => HoldState::Released,
+            Hold::Turn(_) => HoldState::Held,
+            Hold::Commit { slot, seq, reign } => {
+                let slot = self.slot(slot);
+                if slot.replication.as_ref().is_some_and(|replication| replication.reign != reign) {
+                    HoldState::Lost
+                } else if slot.commit >= seq {
+                    HoldState::Released
+                } else {
+                    HoldState::Held
+                }
+            }
+        }
+    }
+
+    /// Copies that hold everything up to `hold`, of how many needed: for NOQUORUM.
+    pub fn copies_of(&self, hold: Hold) -> (usize, usize) {
+        let Hold::Commit { slot, seq, .. } = hold else { return (0, 1) };
+        let Some(lead) = self.slot(slot).lead() else { return (0, 1) };
+        let followers = lead.followers.iter().filter(|follower| follower.member && follower.acked >= seq).count();
+        let own = usize::from(lead.own_seq >= seq);
+        (own + followers, self.write_quorum_of(lead.set.len()))
+    }
+
+    /// Removes keys whose time has come, for at most `budget` keys; returns whether there may be more.
+    pub fn expire(&mut self, now: Now, budget: usize) -> bool {
+        let mut left = budget;
+        for _ in 0..self.slots.len() {
+            let slot = self.tables.slot_at(self.expire_cursor);
+            let leads = self.leads(slot);
+            let more = leads && {
+                let removed = crate::command::expire_step(&mut self.tables, &mut self.effects, slot, now, left);
+                self.counters.expired_keys += removed as u64;
+                left -= removed.min(left);
+                left == 0
+            };
+            if more {
+                break;
+            }
+            self.expire_cursor = (self.expire_cursor + 1) % self.slots.len();
+        }
+        if !self.effects.is_empty() {
+            self.record_effects();
+        }
+        left == 0
+    }
+}

@@ -1,0 +1,83 @@
+//! Who answers a request: this shard, later, or another node.
+
+use carousel_protocol::SlotId;
+
+use super::slot::Serve;
+use super::{Shard, Standing};
+
+/// Why a shard does not execute a request now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Wait for the slot's state to change, for at most `handover-timeout`; then answer the text.
+    Park(&'static str),
+    /// Answer this error: `MOVED ...`, `ASK ...`, `CLUSTERDOWN ...`.
+    Answer(String),
+}
+
+/// What a parked request gets when its time is up.
+pub const TRY_AGAIN: &str = "TRYAGAIN The slot is being handed over, try again";
+const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+const JOINING: &str = "CLUSTERDOWN The node is joining a cluster";
+
+impl Shard {
+    /// May a request that writes, or not, execute on the slot now? Hot: one comparison when it may.
+    #[inline]
+    pub fn admit(&self, slot: SlotId, write: bool) -> Result<(), Refusal> {
+        match self.slot(slot).serve {
+            Serve::Leading => Ok(()),
+            other => self.admit_slowly(slot, write, other),
+        }
+    }
+
+    #[cold]
+    fn admit_slowly(&self, slot: SlotId, write: bool, serve: Serve) -> Result<(), Refusal> {
+        match serve {
+            Serve::Leading => Ok(()),
+            Serve::LeadingReadOnly if !write => Ok(()),
+            Serve::LeadingReadOnly => Err(Refusal::Park(NO_REPLICAS)),
+            Serve::Waiting | Serve::Deposed => Err(Refusal::Park(TRY_AGAIN)),
+            Serve::Frozen => Err(self.ask(slot)),
+            Serve::Elsewhere => Err(self.moved(slot)),
+        }
+    }
+
+    fn ask(&self, slot: SlotId) -> Refusal {
+        let to = self.slot(slot).lead().and_then(|lead| lead.change.target()).map(|target| target[0]);
+        let state = self.cluster().expect("only a member freezes a slot");
+        match to.and_then(|node| state.members.get(&node)) {
+            Some(member) => {
+                Refusal::Answer(format!("ASK {slot} {}:{}", member.spec.host, member.spec.port))
+            }
+            None => Refusal::Park(TRY_AGAIN),
+        }
+    }
+
+    fn moved(&self, slot: SlotId) -> Refusal {
+        let Standing::Member { state, incarnation } = &self.standing else {
+            return Refusal::Answer(JOINING.into());
+        };
+        let Some(run) = state.slots.run_of(slot) else {
+            return Refusal::Answer("CLUSTERDOWN Hash slot not served".into());
+        };
+        let primary = run.primary();
+        if run.recovering {
+            return Refusal::Answer(format!(
+                "CLUSTERDOWN Hash slot {slot} is being recovered after a restart of its primary"
+            ));
+        }
+        if primary == self.options.me {
+            // The map is ahead of this shard, or the process is not registered yet: never send a client to
+            // the address it is on.
+            let reason = if incarnation.is_some() { "is being taken over" } else { "waits for this node to register" };
+            return Refusal::Answer(format!("CLUSTERDOWN Hash slot {slot} {reason}"));
+        }
+        let spec = &state.members[&primary].spec;
+        if self.unreachable.contains(&primary) {
+            return Refusal::Answer(format!(
+                "CLUSTERDOWN Hash slot {slot} is led by {}:{}, which is down",
+                spec.host, spec.port
+            ));
+        }
+        Refusal::Answer(format!("MOVED {slot} {}:{}", spec.host, spec.port))
+    }
+}

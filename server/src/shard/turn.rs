@@ -1,0 +1,289 @@
+//! What a turn of the event loop leaves to be sent and logged.
+//!
+//! Order, kept by the driver: records go to the replicas, then one `write()` to the log, then (at once, or after
+//! fdatasync under `appendfsync always`) [`Shard::durable`], then what waits for durability: acks to primaries
+//! and replies to clients.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use carousel_protocol::{Epoch, NodeId, Seq, ShardId, SlotId};
+
+use super::slot::{FollowerState, LinkId, PeerIndex, Role};
+use super::{InFlight, Shard, Standing};
+use crate::Now;
+use crate::command::EffectIter;
+use crate::persist::record::{RecordHeader, RecordKind, append_record};
+use crate::replication::message::encode_record;
+use crate::replication::{ToPrimary, ToReplica};
+use crate::store::ScanPosition;
+
+/// Records made, or received, since the last turn ended.
+#[derive(Default)]
+pub struct Turn {
+    /// Number of the present turn.
+    pub(crate) number: u64,
+    /// The last turn whose records are durable.
+    pub(crate) durable: u64,
+    /// Records of this turn, in order.
+    pub(crate) log: Vec<u8>,
+    /// Those made here as primary: slot index, seq, and place in `log`.
+    pub(crate) made: Vec<(usize, Seq, usize, usize)>,
+    /// Made in turns that are not durable yet.
+    pub(crate) unsure: VecDeque<(u64, Vec<(usize, Seq)>)>,
+    /// Parts of `log` already frozen.
+    pub(crate) frozen: Vec<Bytes>,
+    pub(crate) frozen_made: Vec<(usize, Seq)>,
+    /// Remote shards to dial.
+    pub(crate) dial: Vec<(PeerIndex, NodeId, ShardId)>,
+    /// Slots whose change may be proposed.
+    pub(crate) changes: Vec<ReadyChange>,
+    /// Slots that began to be served, or not, or whose commit moved: whoever waits should look again.
+    pub(crate) news: bool,
+    /// Commit positions to tell followers of.
+    pub(crate) commits: Vec<usize>,
+    /// Transfers could go on at once.
+    pub(crate) more: bool,
+}
+
+/// A change of a slot's set that may be proposed: its primary has done everything that must come before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadyChange {
+    /// The slot.
+    pub slot: SlotId,
+    /// The epoch that it was prepared in.
+    pub epoch: Epoch,
+    /// The new set, primary first.
+    pub replicas: Vec<NodeId>,
+}
+
+/// What a turn leaves to its driver, in the order in which it must happen.
+#[derive(Default)]
+pub struct TurnOutput {
+    /// The turn's number, for [`Shard::durable`].
+    pub turn: u64,
+    /// Remote shards to dial from now on.
+    pub dial: Vec<(PeerIndex, NodeId, ShardId)>,
+    /// Bytes for remote shards that follow: first.
+    pub to_replicas: Vec<(PeerIndex, Vec<u8>)>,
+    /// Bytes for the log: second.
+    pub log: Vec<Bytes>,
+    /// Bytes for remote primaries: only when the log's are durable.
+    pub to_primaries: Vec<(LinkId, Vec<u8>)>,
+    /// Changes to propose to the config group.
+    pub changes: Vec<ReadyChange>,
+    /// There is more to do without any event: call again soon.
+    pub more: bool,
+}
+
+impl Shard {
+    /// Something is to be sent or logged: the turn should be ended.
+    pub fn has_output(&self) -> bool {
+        let turn = &self.turn;
+        !turn.log.is_empty()
+            || !turn.frozen.is_empty()
+            || !turn.dial.is_empty()
+            || !turn.changes.is_empty()
+            || !turn.commits.is_empty()
+            || turn.more
+            || self.peers.iter().any(|peer| !peer.out.is_empty())
+            || self.links.values().any(|link| !link.out.is_empty() || link.acked < link.received)
+    }
+
+    /// Replies and acks of turns up to this one may leave.
+    pub fn durable_turn(&self) -> u64 {
+        self.turn.durable
+    }
+
+    /// Has anything happened, since the last call, that a waiting request should look at?
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.turn.news)
+    }
+
+    /// Makes a record of a slot that is led here, logs it and sends it to the followers in step.
+    pub(crate) fn make_record(&mut self, slot: SlotId, kind: RecordKind, payload: &[u8]) {
+        let index = self.index(slot);
+        let state = &mut self.slots[index];
+        state.last_seq = state.last_seq.next();
+        let seq = state.last_seq;
+        let epoch = state.lead().map_or(Epoch(0), |lead| lead.epoch);
+        let start = self.turn.log.len();
+        append_record(&mut self.turn.log, &RecordHeader { kind, slot, epoch, seq }, payload);
+        let end = self.turn.log.len();
+        self.turn.made.push((index, seq, start, end));
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        if kind == RecordKind::Effects {
+            lead.effect_seq = seq;
+        }
+        let mut parts = Vec::new();
+        for follower in &lead.followers {
+            match follower.state {
+                FollowerState::InStep => {
+                    let peer = &mut self.peers[follower.peer];
+                    encode_record(&mut peer.out, &self.turn.log[start..end]);
+                    peer.sent += 1;
+                    peer.in_flight.push_back(InFlight {
+                        count: peer.sent,
+                        slot,
+                        attach: follower.attach,
+                        seq: Some(seq),
+                        transfer_bytes: 0,
+                    });
+                }
+                FollowerState::Filling(position) => parts.push((follower.peer, follower.attach, position)),
+                FollowerState::Detached | FollowerState::Offered | FollowerState::WaitsForTransfer => {}
+            }
+        }
+        for (peer, attach, position) in parts {
+            self.forward_effects(slot, peer, attach, position, payload);
+        }
+    }
+
+    /// Sends a follower that is being filled those effects whose keys it already has.
+    fn forward_effects(
+        &mut self,
+        slot: SlotId,
+        peer: PeerIndex,
+        attach: u64,
+        position: ScanPosition,
+        payload: &[u8],
+    ) {
+        let mut passed = Vec::new();
+        for effect in EffectIter::new(payload) {
+            let effect = effect.expect("own effects decode");
+            let sent = effect
+                .key()
+                .is_none_or(|key| ScanPosition::of_hash(self.tables.hasher().hash(key)) < position);
+            if sent {
+                effect.encode(&mut passed);
+            }
+        }
+        if !passed.is_empty() {
+            self.send_part(slot, peer, attach, passed.into());
+        }
+    }
+
+    /// Logs what is not a record of the slot's history: a promise, a drop, a transfer.
+    pub(crate) fn log_note(&mut self, header: RecordHeader, payload: &[u8]) {
+        append_record(&mut self.turn.log, &header, payload);
+    }
+
+    /// Makes the records of the turn so far available as tails.
+    pub(crate) fn freeze_log(&mut self) {
+        if self.turn.log.is_empty() {
+            return;
+        }
+        let in_cluster = matches!(self.standing, Standing::Member { .. });
+        let log = Bytes::from(std::mem::take(&mut self.turn.log));
+        for (index, seq, start, end) in std::mem::take(&mut self.turn.made) {
+            if in_cluster && self.slots[index].lead().is_some() {
+                self.keep_tail(index, seq, log.slice(start..end));
+            }
+            self.turn.frozen_made.push((index, seq));
+        }
+        self.turn.frozen.push(log);
+    }
+
+    /// Ends the turn: what it leaves to be done.
+    pub fn end_turn(&mut self, now: Now) -> TurnOutput {
+        self.turn.more = false;
+        self.pump_transfers();
+        self.begin_changes();
+        self.release_reservation(now);
+        self.freeze_log();
+        self.tell_commits();
+        let to_primaries = self
+            .links
+            .iter_mut()
+            .filter_map(|(&id, link)| {
+                if link.acked < link.received {
+                    link.acked = link.received;
+                    ToPrimary::Ack { count: link.acked }.encode(&mut link.out);
+                }
+                (!link.out.is_empty()).then(|| (id, std::mem::take(&mut link.out)))
+            })
+            .collect();
+        let turn = self.turn.number;
+        self.turn.number += 1;
+        self.turn.unsure.push_back((turn, std::mem::take(&mut self.turn.frozen_made)));
+        let log = std::mem::take(&mut self.turn.frozen);
+        TurnOutput {
+            turn,
+            dial: std::mem::take(&mut self.turn.dial),
+            to_replicas: self.take_sends(),
+            log: if self.options.log { log } else { Vec::new() },
+            to_primaries,
+            changes: std::mem::take(&mut self.turn.changes),
+            more: self.turn.more,
+        }
+    }
+
+    /// Bytes for remote shards that follow.
+    pub fn take_sends(&mut self) -> Vec<(PeerIndex, Vec<u8>)> {
+        self.tell_commits();
+        let peers = self.peers.iter_mut().enumerate();
+        peers.filter(|(_, peer)| !peer.out.is_empty()).map(|(i, peer)| (i, std::mem::take(&mut peer.out))).collect()
+    }
+
+    /// The log holds everything of the turns up to `turn` as firmly as `appendfsync` says.
+    pub fn durable(&mut self, turn: u64) {
+        while self.turn.unsure.front().is_some_and(|unsure| unsure.0 <= turn) {
+            let (_, made) = self.turn.unsure.pop_front().expect("has a front");
+            for (index, seq) in made {
+                if let Some(lead) = self.slots[index].lead_mut() {
+                    lead.own_seq = lead.own_seq.max(seq);
+                    self.recompute_commit(index);
+                } else {
+                    self.slots[index].commit = self.slots[index].commit.max(seq);
+                }
+            }
+        }
+        self.turn.durable = self.turn.durable.max(turn + 1);
+        self.turn.news = true;
+    }
+
+    fn tell_commits(&mut self) {
+        for index in std::mem::take(&mut self.turn.commits) {
+            let slot = self.tables.slot_at(index);
+            let seq = self.slots[index].commit;
+            let Some(lead) = self.slots[index].lead() else { continue };
+            if seq < lead.barrier {
+                continue; // what an earlier primary committed is not known yet
+            }
+            let epoch = lead.epoch;
+            for follower in lead.followers.iter().filter(|f| f.state == FollowerState::InStep) {
+                ToReplica::Commit { slot, epoch, seq }.encode(&mut self.peers[follower.peer].out);
+            }
+        }
+    }
+
+    fn release_reservation(&mut self, now: Now) {
+        if let Standing::Reserved { until_ns } = self.standing
+            && now.mono_ns >= until_ns
+        {
+            self.set_lone();
+        }
+    }
+
+    /// Keeps the node's keys away from clients until it has joined a cluster, or `until_ns` (monotonic) has
+    /// passed. Returns whether the shard holds no key, which a node that joins must not.
+    pub fn reserve(&mut self, until_ns: u64) -> bool {
+        if matches!(self.standing, Standing::Member { .. }) || self.tables.keys_total() > 0 {
+            return false;
+        }
+        self.standing = Standing::Reserved { until_ns };
+        for slot in &mut self.slots {
+            slot.serve = super::slot::Serve::Elsewhere;
+        }
+        true
+    }
+
+    fn set_lone(&mut self) {
+        self.standing = Standing::Lone;
+        for slot in &mut self.slots {
+            assert!(slot.replication.as_ref().is_none_or(|r| r.role == Role::Outside), "a lone node is in no set");
+            slot.serve = super::slot::Serve::Leading;
+        }
+        self.turn.news = true;
+    }
+}

@@ -1,0 +1,157 @@
+//! A bounded array of entries sorted by tag.
+
+use super::EntryRef;
+use super::entry::Entry;
+use super::size_class::class_bytes;
+
+/// Most entries of a segment; one that would get more is split in two. Bounds the memory that an insertion
+/// moves (half of 4 KiB on average) and the keys that a split hashes again.
+pub const SEGMENT_ENTRIES_MAX: usize = 512;
+
+const WORD_BYTES: usize = size_of::<Entry>();
+
+/// Entries sorted by tag: the 16 bits of their hash behind the bits that all of the segment share.
+#[derive(Default)]
+pub(super) struct Segment {
+    entries: Vec<Entry>,
+}
+
+impl Segment {
+    /// A segment of these entries, in any order.
+    pub(super) fn from_entries(mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable_by_key(Entry::tag);
+        let mut segment = Self { entries };
+        segment.fit();
+        segment
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries in order of their tags.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    /// The entry at an index that `find` gave.
+    pub(super) fn entry_mut(&mut self, at: usize) -> &mut Entry {
+        &mut self.entries[at]
+    }
+
+    /// Bytes of the array.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.entries.capacity() * WORD_BYTES
+    }
+
+    /// Index of the first entry whose tag is not below `tag`.
+    ///
+    /// Tags are uniform, so the search starts where the tag should be; with n entries the expected distance
+    /// from there is below sqrt(n) / 2.
+    #[inline]
+    pub(super) fn lower_bound(&self, tag: u16) -> usize {
+        let entries = self.entries.as_slice();
+        let mut at = (usize::from(tag) * entries.len()) >> 16;
+        if at < entries.len() && entries[at].tag() < tag {
+            at += 1;
+            while at < entries.len() && entries[at].tag() < tag {
+                at += 1;
+            }
+        } else {
+            while at > 0 && entries[at - 1].tag() >= tag {
+                at -= 1;
+            }
+        }
+        at
+    }
+
+    /// The key's index, or where to insert it.
+    #[inline]
+    pub(super) fn find(&self, tag: u16, key: &[u8]) -> Result<usize, usize> {
+        let mut at = self.lower_bound(tag);
+        while let Some(entry) = self.entries.get(at)
+            && entry.tag() == tag
+        {
+            if entry.as_ref().key() == key {
+                return Ok(at);
+            }
+            at += 1;
+        }
+        Err(at)
+    }
+
+    /// The entry of the key.
+    #[inline]
+    pub(super) fn get(&self, tag: u16, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.find(tag, key).ok().map(|at| self.entries[at].as_ref())
+    }
+
+    /// Inserts at the index that `find` gave.
+    pub(super) fn insert(&mut self, at: usize, entry: Entry) {
+        if self.entries.len() == self.entries.capacity() {
+            let capacity = class_bytes((self.entries.len() + 1) * WORD_BYTES) / WORD_BYTES;
+            self.entries.reserve_exact(capacity - self.entries.len());
+        }
+        self.entries.insert(at, entry);
+    }
+
+    /// Takes the entry at that index out.
+    pub(super) fn remove(&mut self, at: usize) -> Entry {
+        let entry = self.entries.remove(at);
+        if self.entries.len() < self.entries.capacity() / 2 {
+            self.fit();
+        }
+        entry
+    }
+
+    fn fit(&mut self) {
+        let words = match self.entries.len() {
+            0 => 0,
+            len => class_bytes((len + len / 8) * WORD_BYTES) / WORD_BYTES,
+        };
+        self.entries.shrink_to(words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_wherever_their_tags_crowd() {
+        // All in one corner, all equal, and spread: the guess is right only for the last.
+        for tags in [vec![0; 40], vec![0xffff; 40], (0..40).collect(), (0..40).map(|i| i * 1600).collect()] {
+            let mut segment = Segment::default();
+            for (i, &tag) in tags.iter().enumerate().rev() {
+                let key = i.to_string();
+                let at = segment.find(tag, key.as_bytes()).unwrap_err();
+                segment.insert(at, Entry::new(tag, key.as_bytes(), b"", None));
+            }
+            assert!(segment.entries().is_sorted_by_key(Entry::tag));
+            for (i, &tag) in tags.iter().enumerate() {
+                let at = segment.find(tag, i.to_string().as_bytes()).unwrap();
+                assert_eq!(segment.entries()[at].as_ref().key(), i.to_string().as_bytes());
+                assert!(segment.find(tag, b"absent").is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_array_follows_the_number_of_entries_both_ways() {
+        let mut segment = Segment::default();
+        assert_eq!(segment.heap_bytes(), 0);
+        for i in 0..200u16 {
+            segment.insert(i.into(), Entry::new(i, b"k", b"", None));
+            assert!(segment.heap_bytes() <= (segment.len() * 10).max(32), "at {i}");
+        }
+        for _ in 0..200 {
+            segment.remove(0);
+            assert!(segment.heap_bytes() <= segment.len() * 16 + 16);
+        }
+        assert_eq!(segment.heap_bytes(), 0);
+    }
+}

@@ -1,0 +1,287 @@
+//! The keys of one slot.
+
+use super::directory::{DEPTH_MAX, Directory, Resized, tag_of};
+use super::entry::Entry;
+use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
+use super::{EntryRef, KeyHasher, ScanPosition};
+
+const _: () = assert!(size_of::<SlotTable>() <= 64, "a node has 16384 of them, most of them empty at first");
+const _: () = assert!(
+    DEPTH_MAX + 16 + ScanPosition::SPARE_BITS <= ScanPosition::BITS,
+    "a segment's depth and a tag make a position"
+);
+
+/// An insertion into a table that has shrunk below this many entries makes it one segment again.
+const JOIN_ENTRIES: usize = SEGMENT_ENTRIES_MAX / 4;
+
+/// The keys of one slot, with their values and expiries; a key is looked up together with its hash.
+///
+/// Every operation must be given hashes of the same [`KeyHasher`]. An empty table has no memory of its own.
+#[derive(Default)]
+pub struct SlotTable {
+    segments: Segments,
+    len: usize,
+    volatile_len: usize,
+    heap_bytes: usize,
+}
+
+enum Segments {
+    One(Segment),
+    Many(Box<Directory>),
+}
+
+impl Default for Segments {
+    fn default() -> Self {
+        Self::One(Segment::default())
+    }
+}
+
+impl Segments {
+    #[inline]
+    fn of(&self, hash: u64) -> (&Segment, u32) {
+        match self {
+            Self::One(segment) => (segment, 0),
+            Self::Many(directory) => directory.segment(hash),
+        }
+    }
+
+    #[inline]
+    fn of_mut(&mut self, hash: u64) -> (&mut Segment, u32) {
+        match self {
+            Self::One(segment) => (segment, 0),
+            Self::Many(directory) => directory.segment_mut(hash),
+        }
+    }
+}
+
+impl SlotTable {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of keys that have an expiry.
+    pub fn volatile_len(&self) -> usize {
+        self.volatile_len
+    }
+
+    /// Bytes that the table takes from the allocator, exactly as size classes have it; without the table's own
+    /// struct.
+    pub fn used_bytes(&self) -> usize {
+        self.heap_bytes
+    }
+
+    /// The key's entry.
+    #[inline]
+    pub fn get(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
+        let (segment, depth) = self.segments.of(hash);
+        segment.get(tag_of(hash, depth), key)
+    }
+
+    /// Sets a key's value and expiry (Unix ms), whether or not it was there; returns whether it was.
+    #[inline]
+    pub fn set(
+        &mut self,
+        hasher: &KeyHasher,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+        expire_at_ms: Option<u64>,
+    ) -> bool {
+        let existed = self.change(hash, key, |entry| entry.set(value, expire_at_ms));
+        if !existed {
+            self.insert(hasher, hash, key, value, expire_at_ms);
+        }
+        existed
+    }
+
+    /// Sets a key's expiry (Unix ms) or takes it away; returns whether the key is there.
+    pub fn set_expire(&mut self, hash: u64, key: &[u8], expire_at_ms: Option<u64>) -> bool {
+        self.change(hash, key, |entry| entry.set_expire(expire_at_ms))
+    }
+
+    /// Writes `bytes` into the key's value from `offset` on.
+    ///
+    /// The value grows as needed, with zeros where nothing was; a missing key begins as an empty value without
+    /// expiry. The expiry stays. The value must stay below 4 GiB.
+    pub fn patch(&mut self, hasher: &KeyHasher, hash: u64, key: &[u8], offset: usize, bytes: &[u8]) {
+        if !self.change(hash, key, |entry| entry.patch(offset, bytes)) {
+            if offset == 0 {
+                self.insert(hasher, hash, key, bytes, None);
+            } else {
+                let mut value = vec![0; offset];
+                value.extend_from_slice(bytes);
+                self.insert(hasher, hash, key, &value, None);
+            }
+        }
+    }
+
+    /// Removes a key; returns whether it was there.
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> bool {
+        let (segment, depth) = self.segments.of_mut(hash);
+        let Ok(at) = segment.find(tag_of(hash, depth), key) else { return false };
+        let bytes = segment.heap_bytes();
+        let entry = segment.remove(at);
+        self.heap_bytes -= entry.heap_bytes() + bytes - segment.heap_bytes();
+        self.volatile_len -= usize::from(entry.as_ref().is_volatile());
+        self.len -= 1;
+        if self.len == 0 {
+            *self = Self::new();
+        }
+        true
+    }
+
+    /// Steps through the keys in order of their hashes.
+    ///
+    /// Begins at position `from`, gives `visit` all keys of each position that it comes to, and stops between
+    /// positions once `budget` keys (at least one) were visited. Returns the position to go on from, or `None`
+    /// at the end. The positions returned have [`ScanPosition::SPARE_BITS`] zeros at their end.
+    ///
+    /// Stepping through a whole table while it changes visits every key that was there all the time exactly
+    /// once: a key is before a position or not, whatever the table's size.
+    pub fn scan(
+        &self,
+        hasher: &KeyHasher,
+        from: ScanPosition,
+        budget: usize,
+        visit: &mut dyn FnMut(EntryRef<'_>),
+    ) -> Option<ScanPosition> {
+        let budget = budget.max(1);
+        let mut visited = 0;
+        let mut position = from.get();
+        loop {
+            let first_hash = ScanPosition::new(position)?.first_hash();
+            let (segment, depth) = self.segments.of(first_hash);
+            let first_tag = tag_of(first_hash, depth);
+            // After a table has become smaller, or for a key's own position, `from` may lie between two keys of
+            // the same tag: then the hash itself tells which are before.
+            let splits_tag = first_hash << depth << 16 != 0;
+            let tag_shift = ScanPosition::BITS - 16 - depth;
+            let prefix = position >> (tag_shift + 16) << (tag_shift + 16);
+
+            let mut last_tag = None;
+            for entry in &segment.entries()[segment.lower_bound(first_tag)..] {
+                let tag = entry.tag();
+                if visited >= budget && last_tag != Some(tag) {
+                    return ScanPosition::new(prefix | u64::from(tag) << tag_shift);
+                }
+                let is_before = splits_tag
+                    && tag == first_tag
+                    && ScanPosition::of_hash(hasher.hash(entry.as_ref().key())) < from;
+                if !is_before {
+                    visit(entry.as_ref());
+                    visited += 1;
+                    last_tag = Some(tag);
+                }
+            }
+            position = prefix + (1 << (tag_shift + 16));
+            if visited >= budget {
+                return ScanPosition::new(position);
+            }
+        }
+    }
+
+    /// Looks for keys whose expiry lies before `now_ms` (Unix ms), stepping as [`Self::scan`] does.
+    ///
+    /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory.
+    pub fn expire_step(
+        &self,
+        hasher: &KeyHasher,
+        from: ScanPosition,
+        now_ms: u64,
+        budget: usize,
+        due: &mut dyn FnMut(EntryRef<'_>),
+    ) -> Option<ScanPosition> {
+        if self.volatile_len == 0 {
+            return None;
+        }
+        self.scan(hasher, from, budget, &mut |entry| {
+            if entry.expire_at_ms().is_some_and(|at| at < now_ms) {
+                due(entry);
+            }
+        })
+    }
+
+    /// Some key, chosen by the dice; `None` in an empty table.
+    ///
+    /// All keys are equally likely up to [`SEGMENT_ENTRIES_MAX`], and nearly so above.
+    pub fn random(&self, dice: u64) -> Option<EntryRef<'_>> {
+        match &self.segments {
+            Segments::One(segment) => {
+                let at = (dice as usize).checked_rem(segment.len())?;
+                Some(segment.entries()[at].as_ref())
+            }
+            Segments::Many(directory) => directory.random(dice).map(Entry::as_ref),
+        }
+    }
+
+    /// Changes the key's entry and keeps the sums right; returns whether there is one.
+    #[inline]
+    fn change(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Entry)) -> bool {
+        let (segment, depth) = self.segments.of_mut(hash);
+        let Ok(at) = segment.find(tag_of(hash, depth), key) else { return false };
+        let entry = segment.entry_mut(at);
+        self.heap_bytes -= entry.heap_bytes();
+        self.volatile_len -= usize::from(entry.as_ref().is_volatile());
+        change(entry);
+        self.heap_bytes += entry.heap_bytes();
+        self.volatile_len += usize::from(entry.as_ref().is_volatile());
+        true
+    }
+
+    fn insert(&mut self, hasher: &KeyHasher, hash: u64, key: &[u8], value: &[u8], expire_at_ms: Option<u64>) {
+        if self.segments.of(hash).0.len() >= SEGMENT_ENTRIES_MAX {
+            self.split(hasher, hash);
+        } else if self.len < JOIN_ENTRIES && matches!(self.segments, Segments::Many(_)) {
+            self.join(hasher);
+        }
+        let (segment, depth) = self.segments.of_mut(hash);
+        let tag = tag_of(hash, depth);
+        let entry = Entry::new(tag, key, value, expire_at_ms);
+        let bytes = segment.heap_bytes();
+        self.heap_bytes += entry.heap_bytes();
+        segment.insert(segment.lower_bound(tag), entry);
+        self.heap_bytes += segment.heap_bytes() - bytes;
+        self.volatile_len += usize::from(expire_at_ms.is_some());
+        self.len += 1;
+    }
+
+    fn split(&mut self, hasher: &KeyHasher, hash: u64) {
+        if let Segments::One(segment) = &mut self.segments {
+            let directory = Box::new(Directory::new(std::mem::take(segment)));
+            self.heap_bytes += directory.own_bytes();
+            self.segments = Segments::Many(directory);
+        }
+        let Segments::Many(directory) = &mut self.segments else { unreachable!("made above") };
+        let Resized { freed, taken } = directory.split(hasher, hash);
+        self.heap_bytes = self.heap_bytes - freed + taken;
+    }
+
+    fn join(&mut self, hasher: &KeyHasher) {
+        let segments = match std::mem::take(&mut self.segments) {
+            Segments::Many(directory) => {
+                let arrays: usize = directory.segments().map(Segment::heap_bytes).sum();
+                self.heap_bytes -= directory.own_bytes() + arrays;
+                let segment = directory.into_segment(hasher);
+                self.heap_bytes += segment.heap_bytes();
+                Segments::One(segment)
+            }
+            one => one,
+        };
+        self.segments = segments;
+    }
+}
+
+#[cfg(test)]
+#[path = "slot_table_tests.rs"]
+mod tests;

@@ -1,0 +1,250 @@
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+
+type Model = HashMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+
+fn hasher() -> KeyHasher {
+    KeyHasher::new(0x5eed)
+}
+
+fn name(key: usize) -> Vec<u8> {
+    format!("key:{key}").into_bytes()
+}
+
+/// What the table holds, by walking it; panics where a key comes twice.
+fn contents(table: &SlotTable) -> Model {
+    let mut found = Model::new();
+    let end = table.scan(&hasher(), ScanPosition::START, usize::MAX, &mut |entry| {
+        let old = found.insert(entry.key().to_vec(), (entry.value().to_vec(), entry.expire_at_ms()));
+        assert!(old.is_none(), "a key once");
+    });
+    assert_eq!(end, None);
+    found
+}
+
+/// The memory by counting everything instead of keeping sums.
+fn counted_bytes(table: &SlotTable) -> usize {
+    let segment = |s: &Segment| s.heap_bytes() + s.entries().iter().map(Entry::heap_bytes).sum::<usize>();
+    match &table.segments {
+        Segments::One(one) => segment(one),
+        Segments::Many(directory) => directory.own_bytes() + directory.segments().map(segment).sum::<usize>(),
+    }
+}
+
+fn assert_agrees(table: &SlotTable, model: &Model) {
+    assert_eq!(&contents(table), model);
+    assert_eq!(table.len(), model.len());
+    assert_eq!(table.is_empty(), model.is_empty());
+    assert_eq!(table.volatile_len(), model.values().filter(|(_, expiry)| expiry.is_some()).count());
+    assert_eq!(table.used_bytes(), counted_bytes(table));
+    for (key, (value, expire_at_ms)) in model {
+        let entry = table.get(hasher().hash(key), key).expect("a key that is there is found");
+        assert_eq!((entry.value(), entry.expire_at_ms()), (value.as_slice(), *expire_at_ms));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Set { key: usize, value: Vec<u8>, expire_at_ms: Option<u64> },
+    SetExpire { key: usize, expire_at_ms: Option<u64> },
+    Patch { key: usize, offset: usize, bytes: Vec<u8> },
+    Remove { key: usize },
+    SetMany { first: usize, count: usize },
+    RemoveMany { first: usize, count: usize },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = || 0..3000usize;
+    let bytes = || prop::collection::vec(any::<u8>(), 0..400);
+    let count = 0..2500usize;
+    prop_oneof![
+        4 => (key(), bytes(), any::<Option<u64>>())
+            .prop_map(|(key, value, expire_at_ms)| Op::Set { key, value, expire_at_ms }),
+        2 => (key(), any::<Option<u64>>()).prop_map(|(key, expire_at_ms)| Op::SetExpire { key, expire_at_ms }),
+        2 => (key(), 0..300usize, bytes()).prop_map(|(key, offset, bytes)| Op::Patch { key, offset, bytes }),
+        2 => key().prop_map(|key| Op::Remove { key }),
+        2 => (key(), count.clone()).prop_map(|(first, count)| Op::SetMany { first, count }),
+        2 => (key(), count).prop_map(|(first, count)| Op::RemoveMany { first, count }),
+    ]
+}
+
+fn apply(table: &mut SlotTable, model: &mut Model, op: Op) {
+    let hasher = hasher();
+    match op {
+        Op::Set { key, value, expire_at_ms } => {
+            let key = name(key);
+            let existed = table.set(&hasher, hasher.hash(&key), &key, &value, expire_at_ms);
+            assert_eq!(existed, model.insert(key, (value, expire_at_ms)).is_some());
+        }
+        Op::SetExpire { key, expire_at_ms } => {
+            let key = name(key);
+            let held = model.get_mut(&key);
+            assert_eq!(table.set_expire(hasher.hash(&key), &key, expire_at_ms), held.is_some());
+            if let Some(held) = held {
+                held.1 = expire_at_ms;
+            }
+        }
+        Op::Patch { key, offset, bytes } => {
+            let key = name(key);
+            table.patch(&hasher, hasher.hash(&key), &key, offset, &bytes);
+            let value = &mut model.entry(key).or_default().0;
+            value.resize(value.len().max(offset + bytes.len()), 0);
+            value[offset..offset + bytes.len()].copy_from_slice(&bytes);
+        }
+        Op::Remove { key } => {
+            let key = name(key);
+            assert_eq!(table.remove(hasher.hash(&key), &key), model.remove(&key).is_some());
+        }
+        Op::SetMany { first, count } => {
+            for key in first..first + count {
+                apply(table, model, Op::Set { key, value: name(key), expire_at_ms: None });
+            }
+        }
+        Op::RemoveMany { first, count } => {
+            for key in first..first + count {
+                apply(table, model, Op::Remove { key });
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_table_does_what_a_map_does(ops in prop::collection::vec(op(), 1..40)) {
+        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        for op in ops {
+            apply(&mut table, &mut model, op);
+            prop_assert_eq!(table.len(), model.len());
+        }
+        assert_agrees(&table, &model);
+    }
+
+    #[test]
+    fn a_scan_over_a_changing_table_visits_what_stays_exactly_once(
+        start in 0..4000usize,
+        budget in 1..200usize,
+        changes in prop::collection::vec((any::<bool>(), 3000..12_000usize, 0..1500usize), 0..40),
+    ) {
+        const STAYS: usize = 700;
+        let hasher = hasher();
+        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        apply(&mut table, &mut model, Op::SetMany { first: 0, count: STAYS });
+        apply(&mut table, &mut model, Op::SetMany { first: 3000, count: start });
+
+        let mut seen = HashMap::<Vec<u8>, usize>::new();
+        let mut from = Some(ScanPosition::START);
+        let mut changes = changes.into_iter();
+        while let Some(position) = from {
+            let before: usize = seen.values().sum();
+            from = table.scan(&hasher, position, budget, &mut |entry| {
+                assert!(ScanPosition::of_hash(hasher.hash(entry.key())) >= position);
+                *seen.entry(entry.key().to_vec()).or_default() += 1;
+            });
+            if let Some(next) = from {
+                prop_assert!(next > position);
+                prop_assert_eq!(next.get() & ((1 << ScanPosition::SPARE_BITS) - 1), 0);
+                let visited = seen.values().sum::<usize>() - before;
+                prop_assert!((budget..budget + 8).contains(&visited), "{} of {}", visited, budget);
+            }
+            if let Some((set, first, count)) = changes.next() {
+                let op = if set { Op::SetMany { first, count } } else { Op::RemoveMany { first, count } };
+                apply(&mut table, &mut model, op);
+            }
+        }
+        for key in 0..STAYS {
+            prop_assert_eq!(seen.get(&name(key)), Some(&1));
+        }
+    }
+}
+
+#[test]
+fn an_empty_table_has_no_memory_and_gives_all_of_it_back() {
+    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    assert_eq!(table.used_bytes(), 0);
+    apply(&mut table, &mut model, Op::SetMany { first: 0, count: 5000 });
+    assert!(matches!(table.segments, Segments::Many(_)));
+    apply(&mut table, &mut model, Op::RemoveMany { first: 0, count: 5000 });
+    assert_eq!(table.used_bytes(), 0);
+}
+
+#[test]
+fn a_table_that_has_shrunk_becomes_one_segment_again() {
+    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    apply(&mut table, &mut model, Op::SetMany { first: 0, count: 5000 });
+    apply(&mut table, &mut model, Op::RemoveMany { first: 100, count: 4900 });
+    apply(&mut table, &mut model, Op::Set { key: 9999, value: vec![], expire_at_ms: None });
+    assert!(matches!(table.segments, Segments::One(_)));
+    assert_agrees(&table, &model);
+}
+
+#[test]
+fn segments_stay_bounded_while_a_table_grows() {
+    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    apply(&mut table, &mut model, Op::SetMany { first: 0, count: 40_000 });
+    let Segments::Many(directory) = &table.segments else { panic!("40,000 keys are many") };
+    assert!(directory.segments().all(|segment| segment.len() <= SEGMENT_ENTRIES_MAX));
+    assert!(directory.segments().count() < 40_000 / (SEGMENT_ENTRIES_MAX / 2) * 3 / 2);
+    assert_agrees(&table, &model);
+}
+
+#[test]
+fn a_scan_from_a_keys_own_position_begins_with_that_key() {
+    let hasher = hasher();
+    for count in [50, 3000] {
+        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        apply(&mut table, &mut model, Op::SetMany { first: 0, count });
+        let order: BTreeMap<_, _> =
+            model.keys().map(|key| (ScanPosition::of_hash(hasher.hash(key)), key.clone())).collect();
+        assert_eq!(order.len(), count, "no two of these share a position");
+        for &from in order.keys() {
+            let mut seen = Vec::new();
+            table.scan(&hasher, from, usize::MAX, &mut |entry| seen.push(entry.key().to_vec()));
+            seen.sort();
+            let mut expected: Vec<_> = order.range(from..).map(|(_, key)| key.clone()).collect();
+            expected.sort();
+            assert_eq!(seen, expected);
+        }
+    }
+}
+
+#[test]
+fn expire_steps_find_exactly_the_keys_whose_time_has_passed() {
+    let hasher = hasher();
+    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    let no_expiry = table.expire_step(&hasher, ScanPosition::START, u64::MAX, 10, &mut |_| panic!("no key"));
+    assert_eq!(no_expiry, None);
+    for key in 0..1000 {
+        let expire_at_ms = [None, Some(key as u64), Some(500)][key % 3];
+        apply(&mut table, &mut model, Op::Set { key, value: vec![], expire_at_ms });
+    }
+    let mut due = Vec::new();
+    let mut from = Some(ScanPosition::START);
+    while let Some(position) = from {
+        from = table.expire_step(&hasher, position, 500, 20, &mut |entry| due.push(entry.key().to_vec()));
+    }
+    due.sort();
+    let mut expected: Vec<_> = (0..500).filter(|key| key % 3 == 1).map(name).collect();
+    expected.sort();
+    assert_eq!(due, expected);
+}
+
+#[test]
+fn random_keys_reach_every_key() {
+    assert!(SlotTable::new().random(7).is_none());
+    for count in [1, 40, 1500] {
+        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        apply(&mut table, &mut model, Op::SetMany { first: 0, count });
+        let mut dice = 1u64;
+        for _ in 0..count * 50 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mixed = (dice ^ dice >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            model.remove(table.random(mixed ^ mixed >> 32).unwrap().key());
+        }
+        assert!(model.is_empty(), "{} of {count} never came", model.len());
+    }
+}

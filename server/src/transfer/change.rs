@@ -1,0 +1,157 @@
+//! Changing a slot's set while clients go on: fill the newcomers, close, propose.
+//!
+//! The primary drives the changes of its own slots towards the plan in the config group, so they survive the
+//! death of anybody: whoever leads a slot next finds its target in the plan. Steps: `Queued` until there is
+//! room; `Filling` until every newcomer is in step; `Closing`: if the slot changes hands it is frozen (clients
+//! get ASK, the newcomer parks them), else every ack needs the quorums of both sets; when the last record is held by
+//! both quorums, `Proposed`: from here on only a committed entry ends it.
+
+use carousel_protocol::SlotId;
+
+use crate::config::ClusterState;
+use crate::limits::CHANGES_ACTIVE_MAX;
+use crate::replication::ToReplica;
+use crate::shard::slot::{Change, FollowerState, Serve};
+use crate::shard::{ReadyChange, Shard};
+
+impl Shard {
+    /// Queues the changes that the plan wants of slots led here, and ends those that it wants no more.
+    pub(crate) fn adopt_plan(&mut self, state: &ClusterState) {
+        for slot in self.tables.slots().collect::<Vec<_>>() {
+            let index = self.index(slot);
+            let Some(lead) = self.slots[index].lead_mut() else { continue };
+            let target = state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
+            match (&lead.change, target) {
+                (Change::None, Some(target)) if *target != lead.set => {
+                    lead.change = Change::Queued { target: target.clone() };
+                    self.changes_queued.push_back(slot);
+                    self.turn.more = true;
+                }
+                // A change that is not proposed yet follows the plan; a proposed one ends by its entry alone.
+                (Change::Queued { target: old } | Change::Filling { target: old } | Change::Closing { target: old }, new)
+                    if new != Some(old) =>
+                {
+                    self.reopen(index);
+                    self.end_change(index);
+                    self.set_followers(slot);
+                    if let Some(target) = new {
+                        let lead = self.slots[index].lead_mut().expect("leads");
+                        lead.change = Change::Queued { target: target.clone() };
+                        self.changes_queued.push_back(slot);
+                        self.turn.more = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Begins queued changes while there is room.
+    pub(crate) fn begin_changes(&mut self) {
+        while self.changes_active < CHANGES_ACTIVE_MAX {
+            let Some(slot) = self.changes_queued.pop_front() else { return };
+            let index = self.index(slot);
+            let serve = self.slots[index].serve;
+            let Some(lead) = self.slots[index].lead_mut() else { continue };
+            let Change::Queued { target } = &lead.change else { continue };
+            if serve == Serve::Waiting {
+                // Its barrier is not committed; look again when it is.
+                self.changes_queued.push_back(slot);
+                return;
+            }
+            lead.change = Change::Filling { target: target.clone() };
+            self.changes_active += 1;
+            self.set_followers(slot);
+        }
+    }
+
+    /// Does the next step of the slot's change, if it has one that can be done.
+    pub(crate) fn advance_change(&mut self, index: usize) {
+        let slot = self.tables.slot_at(index);
+        let me = self.options.me;
+        let serve = self.slots[index].serve;
+        let last_seq = self.slots[index].last_seq;
+        let commit = self.slots[index].commit;
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        let in_step = |lead: &crate::shard::slot::Lead, target: &[carousel_protocol::NodeId]| {
+            target.iter().filter(|node| **node != me).all(|node| {
+                lead.followers.iter().any(|f| f.node == *node && f.state == FollowerState::InStep && f.acked.0 > 0)
+            })
+        };
+        match &lead.change {
+            Change::None | Change::Queued { .. } | Change::Proposed { .. } => {}
+            Change::Filling { target } => {
+                if !matches!(serve, Serve::Leading | Serve::LeadingReadOnly) || !in_step(lead, target) {
+                    return;
+                }
+                let target = target.clone();
+                let epoch = lead.epoch;
+                let hands_over = target[0] != me;
+                let to = lead.followers.iter().find(|f| f.node == target[0]).map(|f| f.peer);
+                lead.change = Change::Closing { target };
+                if hands_over {
+                    let peer = to.expect("in step");
+                    ToReplica::Freeze { slot, epoch }.encode(&mut self.peers[peer].out);
+                    self.slots[index].serve = Serve::Frozen;
+                    self.turn.news = true;
+                }
+                self.advance_change(index);
+            }
+            Change::Closing { target } => {
+                if !in_step(lead, target) {
+                    // A newcomer was lost before anything was proposed: serve on, fill it again.
+                    self.reopen(index);
+                    return;
+                }
+                let ready = ReadyChange { slot, epoch: lead.epoch, replicas: target.clone() };
+                // A successor must hold everything itself, not only its quorum. A primary that stays has the rest.
+                let successor_has_all = ready.replicas[0] == me
+                    || commit == last_seq
+                        && lead.followers.iter().any(|f| f.node == ready.replicas[0] && f.acked == last_seq);
+                let lead = self.slots[index].lead().expect("leads");
+                // What the old set alone committed must be safe with the new one too.
+                if successor_has_all && self.quorum_seq(lead, &ready.replicas) >= commit {
+                    let lead = self.slots[index].lead_mut().expect("leads");
+                    lead.change = Change::Proposed { target: ready.replicas.clone() };
+                    self.turn.changes.push(ready);
+                }
+            }
+        }
+    }
+
+    /// Takes back a freeze that nobody has been told of in the config group.
+    fn reopen(&mut self, index: usize) {
+        let slot = self.tables.slot_at(index);
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        let Change::Closing { target } = &lead.change else { return };
+        let (target, epoch) = (target.clone(), lead.epoch);
+        let to = lead.followers.iter().find(|f| f.node == target[0]).map(|f| f.peer);
+        lead.change = Change::Filling { target };
+        if self.slots[index].serve == Serve::Frozen {
+            self.slots[index].serve = Serve::Leading;
+            self.turn.news = true;
+            if let Some(peer) = to.filter(|peer| self.peers[*peer].up) {
+                ToReplica::Unfreeze { slot, epoch }.encode(&mut self.peers[peer].out);
+            }
+            self.refresh_serve(index);
+        }
+    }
+
+    /// The change is over, one way or the other.
+    pub(crate) fn end_change(&mut self, index: usize) {
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        let active = !matches!(lead.change, Change::None | Change::Queued { .. });
+        lead.change = Change::None;
+        if active {
+            self.changes_active -= 1;
+            self.turn.more |= !self.changes_queued.is_empty();
+        }
+    }
+
+    /// Slots whose proposed change has no outcome yet: to be proposed again by whoever lost the first answer.
+    pub fn changes_proposed(&self) -> impl Iterator<Item = SlotId> {
+        self.tables.slots().filter(|slot| {
+            self.slot(*slot).lead().is_some_and(|lead| matches!(lead.change, Change::Proposed { .. }))
+        })
+    }
+}

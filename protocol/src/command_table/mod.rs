@@ -1,0 +1,323 @@
+//! The commands as data: everything about a command that is not its execution.
+//!
+//! One row per command, in `strings.rs`, `generic.rs` and `server.rs`. From these rows come the arity check,
+//! the keys and with them the slot and shard, whether a write needs a quorum, and the replies of `COMMAND`.
+//! The facts are those of Redis 7.2 where the command exists there.
+
+mod flags;
+mod generic;
+mod lookup;
+mod server;
+mod strings;
+#[cfg(test)]
+mod tests;
+
+use crate::resp::Argv;
+pub use flags::Flags;
+pub use lookup::lookup;
+
+/// How many arguments a command takes, its name included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arity {
+    /// No more and no fewer.
+    Exactly(u8),
+    /// So many or more.
+    AtLeast(u8),
+}
+
+impl Arity {
+    /// Whether a request of `argc` arguments, the name included, fits.
+    #[inline]
+    pub const fn fits(self, argc: usize) -> bool {
+        match self {
+            Self::Exactly(count) => argc == count as usize,
+            Self::AtLeast(count) => argc >= count as usize,
+        }
+    }
+
+    /// As `COMMAND` shows it: negative for "or more".
+    pub const fn signed(self) -> i64 {
+        match self {
+            Self::Exactly(count) => count as i64,
+            Self::AtLeast(count) => -(count as i64),
+        }
+    }
+}
+
+/// Which arguments are keys: every `step`th one from `first` to `last`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keys {
+    /// Index of the first key in the arguments, the command name being 0; 0 where there are no keys.
+    pub first: i8,
+    /// Index of the last one; negative counts from the end, -1 being the last argument.
+    pub last: i8,
+    /// Distance of two keys.
+    pub step: u8,
+}
+
+impl Keys {
+    /// No keys.
+    pub const NONE: Self = Self { first: 0, last: 0, step: 0 };
+    /// The first argument after the name.
+    pub const FIRST: Self = Self { first: 1, last: 1, step: 1 };
+    /// The second argument after the name, as in `OBJECT ENCODING key`.
+    pub const SECOND: Self = Self { first: 2, last: 2, step: 1 };
+    /// All arguments after the name.
+    pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
+    /// Every other argument: `MSET key value key value`.
+    pub const PAIRS: Self = Self { first: 1, last: -1, step: 2 };
+
+    /// The indices of the keys in a request of `argc` arguments.
+    #[inline]
+    pub fn indices(self, argc: usize) -> impl Iterator<Item = usize> + Clone {
+        let last = if self.last < 0 { argc as isize + self.last as isize } else { self.last as isize };
+        let end = if self.first > 0 { (last + 1).clamp(0, argc as isize) as usize } else { 0 };
+        (self.first.max(0) as usize..end).step_by(self.step.max(1) as usize)
+    }
+}
+
+/// Where a command executes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// On the connection's own thread: it needs only the connection and the node's published facts.
+    Connection,
+    /// On the shard that owns its key or keys.
+    Key,
+    /// On the shard named by a slot argument or a SCAN cursor.
+    Slot,
+    /// On every shard; the answers are merged.
+    AllShards,
+    /// On the node's control thread, which answers later.
+    Control,
+}
+
+/// How the answers of several shards become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Merge {
+    /// There is only ever one: keys on several shards are refused.
+    None,
+    /// The sum of integers (DEL, EXISTS, DBSIZE).
+    Sum,
+    /// `+OK` when all said so (MSET, FLUSHALL).
+    Ok,
+    /// An array with one element per key, in the order of the keys (MGET).
+    PerKey,
+    /// The arrays' elements, one after the other (KEYS).
+    Concat,
+    /// Any one that is not null, or null (RANDOMKEY).
+    Any,
+}
+
+macro_rules! command_ids {
+    ($($name:ident)*) => {
+        /// Names a command, for `match` and as an index: the position of its row in [`all`].
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        #[allow(missing_docs, reason = "each is documented by the summary of its row")]
+        pub enum CommandId { $($name),* }
+
+        /// How many commands there are.
+        pub const COMMAND_COUNT: usize = [$(CommandId::$name),*].len();
+    };
+}
+
+command_ids! {
+    Get Set MGet MSet MSetNx SetNx SetEx PSetEx GetSet GetDel GetEx SetRange GetRange Substr Append StrLen
+    Incr Decr IncrBy DecrBy IncrByFloat
+    Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
+    Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
+    Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
+    ReadOnly ReadWrite Asking Cluster Shutdown Carousel
+}
+
+impl CommandId {
+    /// The command's position in [`all`].
+    #[inline]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The command's row.
+    #[inline]
+    pub fn spec(self) -> &'static CommandSpec {
+        &TABLE[self as usize]
+    }
+}
+
+/// One command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// Names it in code.
+    pub id: CommandId,
+    /// Names it in requests, in upper case.
+    pub name: &'static str,
+    /// Arguments it takes.
+    pub arity: Arity,
+    /// Which of them are keys.
+    pub keys: Keys,
+    /// What it does and when it is allowed.
+    pub flags: Flags,
+    /// Where it executes; see [`Self::place_for`].
+    pub place: Place,
+    /// How several shards' answers become one.
+    pub merge: Merge,
+    /// Its chapter in the documentation: `string`, `generic`, ...
+    pub group: &'static str,
+    /// The version of Redis that had it first; of Carousel for its own.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its subcommands; empty where the second argument is none.
+    pub subcommands: &'static [SubcommandSpec],
+}
+
+impl CommandSpec {
+    /// Whether a request of `argc` arguments, the name included, has enough and not too many.
+    #[inline]
+    pub const fn arity_ok(&self, argc: usize) -> bool {
+        self.arity.fits(argc)
+    }
+
+    /// The indices of the keys in a request of `argc` arguments.
+    #[inline]
+    pub fn key_indices(&self, argc: usize) -> impl Iterator<Item = usize> + Clone + use<> {
+        self.keys.indices(argc)
+    }
+
+    /// The subcommand of that name, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static SubcommandSpec> {
+        self.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// Where this request executes: where its subcommand says, if it has a known one.
+    #[inline]
+    pub fn place_for(&self, argv: Argv<'_>) -> Place {
+        if self.subcommands.is_empty() || argv.len() < 2 {
+            return self.place;
+        }
+        self.subcommand(argv.get(1)).map_or(self.place, |sub| sub.place)
+    }
+
+    /// The categories that `COMMAND` and ACLs show, such as `@read`.
+    pub fn acl_categories(&self) -> impl Iterator<Item = &'static str> {
+        // Containers leave it to their subcommands, as in Redis.
+        let group = if self.is_container() { None } else { category_of(self.group) };
+        self.flags.acl_categories().chain(group)
+    }
+
+    /// Whether it does nothing without a subcommand.
+    pub const fn is_container(&self) -> bool {
+        !self.subcommands.is_empty() && !self.arity.fits(1)
+    }
+
+    const fn new(id: CommandId, name: &'static str, arity: Arity, keys: Keys, place: Place) -> Self {
+        Self {
+            id,
+            name,
+            arity,
+            keys,
+            flags: Flags::NONE,
+            place,
+            merge: Merge::None,
+            group: "",
+            since: "",
+            summary: "",
+            subcommands: &[],
+        }
+    }
+
+    const fn flags(mut self, flags: &[Flags]) -> Self {
+        self.flags = Flags::all_of(flags);
+        self
+    }
+
+    const fn merge(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
+    }
+
+    const fn docs(mut self, group: &'static str, since: &'static str, summary: &'static str) -> Self {
+        (self.group, self.since, self.summary) = (group, since, summary);
+        self
+    }
+
+    const fn subcommands(mut self, subcommands: &'static [SubcommandSpec]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+}
+
+/// One subcommand, such as `CLIENT SETNAME`.
+#[derive(Clone, Copy, Debug)]
+pub struct SubcommandSpec {
+    /// Its own name, in upper case.
+    pub name: &'static str,
+    /// Arguments it takes, both names included.
+    pub arity: Arity,
+    /// Which of them are keys, counted from the command's name.
+    pub keys: Keys,
+    /// What it does and when it is allowed.
+    pub flags: Flags,
+    /// Where it executes.
+    pub place: Place,
+    /// The version of Redis that had it first; of Carousel for its own.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+impl SubcommandSpec {
+    const fn new(name: &'static str, arity: Arity, place: Place) -> Self {
+        Self { name, arity, keys: Keys::NONE, flags: Flags::NONE, place, since: "", summary: "" }
+    }
+
+    const fn keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    const fn flags(mut self, flags: &[Flags]) -> Self {
+        self.flags = Flags::all_of(flags);
+        self
+    }
+
+    const fn docs(mut self, since: &'static str, summary: &'static str) -> Self {
+        (self.since, self.summary) = (since, summary);
+        self
+    }
+}
+
+/// All commands, in the order of [`CommandId`].
+pub fn all() -> &'static [CommandSpec] {
+    &TABLE
+}
+
+fn category_of(group: &str) -> Option<&'static str> {
+    match group {
+        "string" => Some("@string"),
+        "generic" => Some("@keyspace"),
+        "connection" => Some("@connection"),
+        _ => None,
+    }
+}
+
+static TABLE: [CommandSpec; COMMAND_COUNT] = table();
+
+/// The rows of all files; that they are in the order of [`CommandId`] is checked when this is compiled.
+const fn table() -> [CommandSpec; COMMAND_COUNT] {
+    let files = [strings::ROWS, generic::ROWS, server::ROWS];
+    let mut table = [strings::ROWS[0]; COMMAND_COUNT];
+    let (mut file, mut count) = (0, 0);
+    while file < files.len() {
+        let mut row = 0;
+        while row < files[file].len() {
+            assert!(files[file][row].id as usize == count, "rows are in the order of CommandId");
+            table[count] = files[file][row];
+            row += 1;
+            count += 1;
+        }
+        file += 1;
+    }
+    assert!(count == COMMAND_COUNT, "every CommandId has a row");
+    table
+}

@@ -1,1 +1,169 @@
-//! (metrics)
+//! What every thread of a node may know of the node: settings, counters, the cluster's map and the clients.
+//!
+//! One [`NodeView`] is shared by all threads. Its owners publish into it; nothing on the data path waits for it.
+
+pub mod clients;
+mod map_view;
+pub mod process;
+mod published;
+mod rates;
+mod shard;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry};
+pub use map_view::{MapView, PrimaryRange};
+pub use published::{Cached, Published};
+pub use rates::Rates;
+pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
+
+use crate::Now;
+use crate::settings::Settings;
+use rates::RateMeter;
+
+/// The version of Redis whose behaviour clients may count on.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// Carousel's own version.
+pub const CAROUSEL_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What does not change while the process runs.
+#[derive(Clone, Debug)]
+pub struct ProcessIdentity {
+    /// 40 random hex digits, new at each start.
+    pub run_id: String,
+    /// Process id.
+    pub pid: u32,
+    /// The runtime of the shards: `uring` or `epoll`.
+    pub runtime: &'static str,
+    /// When it started.
+    pub started: Now,
+    /// Path of the program; empty where unknown.
+    pub executable: String,
+}
+
+/// What every thread may know of the node.
+pub struct NodeView {
+    /// The settings in force. `CONFIG SET` publishes here; shards keep a [`Cached`] copy.
+    pub settings: Published<Settings>,
+    /// The cluster. The control thread publishes here.
+    pub map: Published<MapView>,
+    /// One per shard, each written by its shard's thread alone.
+    pub shards: Box<[ShardMetrics]>,
+    /// The connected clients.
+    pub clients: Arc<ClientRegistry>,
+    /// This process.
+    pub process: ProcessIdentity,
+    /// The shards are still reading their logs: commands without the flag `loading` get LOADING.
+    pub loading: AtomicBool,
+    /// Unix time in milliseconds of the last sync of all logs; 0 for none yet.
+    pub last_sync_unix_ms: AtomicU64,
+    /// A log could not be written or synced: writes are refused.
+    pub log_failed: AtomicBool,
+    /// Totals at the last `CONFIG RESETSTAT`.
+    baseline: Mutex<Totals>,
+    rates: Mutex<RateMeter>,
+    peak_bytes: AtomicU64,
+}
+
+impl NodeView {
+    /// The view of a node of `shard_count` shards that starts.
+    pub fn new(settings: Settings, map: MapView, shard_count: u16, process: ProcessIdentity) -> Self {
+        Self {
+            settings: Published::new(settings),
+            map: Published::new(map),
+            shards: (0..shard_count).map(|_| ShardMetrics::default()).collect(),
+            clients: Arc::default(),
+            process,
+            loading: AtomicBool::new(false),
+            last_sync_unix_ms: AtomicU64::new(0),
+            log_failed: AtomicBool::new(false),
+            baseline: Mutex::default(),
+            rates: Mutex::default(),
+            peak_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Sums over the shards since the last reset.
+    pub fn totals(&self) -> Totals {
+        let baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
+        Totals::of(&self.shards).since(&baseline)
+    }
+
+    /// Starts the totals over, as `CONFIG RESETSTAT` does. The shards' own counters go on.
+    pub fn reset_totals(&self) {
+        *self.baseline.lock().unwrap_or_else(PoisonError::into_inner) = Totals::of(&self.shards);
+    }
+
+    /// Takes a sample for [`Self::rates`] and the peak of memory. Call it every 100 ms or so.
+    pub fn sample(&self, now: Now) {
+        let totals = Totals::of(&self.shards);
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).sample(now, &totals);
+    }
+
+    /// Requests and bytes per second over the last samples.
+    pub fn rates(&self) -> Rates {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner).rates()
+    }
+
+    /// Asks for the process' memory and processor time, and the most memory seen so far.
+    pub fn usage(&self) -> (process::ProcessUsage, u64) {
+        let usage = process::usage();
+        let peak = self.peak_bytes.fetch_max(usage.allocated_bytes, Ordering::Relaxed).max(usage.allocated_bytes);
+        (usage, peak)
+    }
+
+    /// Rewrites the configuration file with the settings in force.
+    pub fn rewrite_settings(&self) -> Result<(), crate::settings::RewriteError> {
+        crate::settings::rewrite_file(&self.settings.load())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A node to try commands on.
+
+    use super::*;
+    use carousel_protocol::NodeId;
+
+    /// A lone node that started at Unix time 1,000,000 ms.
+    pub(crate) fn node() -> NodeView {
+        let process = ProcessIdentity {
+            run_id: "ab".repeat(20),
+            pid: 42,
+            runtime: "epoll",
+            started: Now { mono_ns: 0, unix_ms: 1_000_000 },
+            executable: "/usr/bin/carousel-server".into(),
+        };
+        NodeView::new(Settings::default(), MapView::lone(NodeId([7; 20])), 2, process)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carousel_protocol::command_table::CommandId;
+
+    #[test]
+    fn a_reset_starts_totals_over_and_keeps_gauges() {
+        let node = testing::node();
+        node.shards[1].command(CommandId::Get);
+        node.shards[1].keys.set(5);
+        node.reset_totals();
+        node.shards[0].command(CommandId::Get);
+        assert_eq!((node.totals().commands, node.totals().keys), (1, 5));
+    }
+
+    #[test]
+    fn rates_follow_the_samples() {
+        let node = testing::node();
+        for tick in 0..=20u64 {
+            node.sample(Now { mono_ns: tick * 100_000_000, unix_ms: 0 });
+            node.shards[0].commands.add(10);
+            node.shards[0].net_in_bytes.add(1024);
+        }
+        let rates = node.rates();
+        assert_eq!((rates.commands, rates.net_in_bytes, rates.net_out_bytes), (100.0, 10240.0, 0.0));
+    }
+}

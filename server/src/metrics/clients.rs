@@ -1,0 +1,294 @@
+//! The clients of a node: what `CLIENT LIST` shows and `CLIENT KILL` ends.
+//!
+//! Touched when a client comes and goes; while it is there, its connection writes a few atomics per batch.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use carousel_protocol::ShardId;
+use carousel_protocol::command_table::{self, CommandId};
+
+use crate::Now;
+
+/// One connected client.
+pub struct Client {
+    /// Never used twice by a process, starts with 1.
+    pub id: u64,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// The address that it connected to.
+    pub laddr: SocketAddr,
+    /// The shard whose thread serves it.
+    pub shard: ShardId,
+    /// When it connected.
+    pub created_unix_ms: u64,
+    last_active_unix_ms: AtomicU64,
+    /// The last command's index, and above 16 bits one more than that of its subcommand.
+    last_command: AtomicU32,
+    resp3: AtomicBool,
+    readonly: AtomicBool,
+    no_evict: AtomicBool,
+    no_touch: AtomicBool,
+    names: Mutex<ClientNames>,
+    killed: AtomicBool,
+    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What a client says of itself.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ClientNames {
+    /// `CLIENT SETNAME`.
+    pub name: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: String,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_version: String,
+}
+
+/// No command yet.
+const NO_COMMAND: u32 = u32::MAX;
+
+impl Client {
+    /// What the client says of itself, to read or change.
+    pub fn names(&self) -> MutexGuard<'_, ClientNames> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the client did last; once per batch is enough.
+    #[inline]
+    pub fn note(&self, now: Now, id: CommandId) {
+        self.last_active_unix_ms.store(now.unix_ms, Ordering::Relaxed);
+        self.last_command.store(id.index() as u32, Ordering::Relaxed);
+    }
+
+    /// As [`Self::note`] with the index of the subcommand in the command's row.
+    pub fn note_subcommand(&self, now: Now, id: CommandId, subcommand: usize) {
+        self.last_active_unix_ms.store(now.unix_ms, Ordering::Relaxed);
+        self.last_command.store((subcommand as u32 + 1) << 16 | id.index() as u32, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the last [`Self::note`]; what the setting `timeout` is compared with.
+    pub fn idle_ms(&self, now: Now) -> u64 {
+        now.unix_ms.saturating_sub(self.last_active_unix_ms.load(Ordering::Relaxed))
+    }
+
+    /// Must its connection end? Its loop looks after each wake-up.
+    #[inline]
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Asks its connection to end and wakes it.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        if let Some(wake) = self.waker.get() {
+            wake();
+        }
+    }
+
+    /// What wakes the connection when it is killed; may be called on any thread. Given once; from then on a kill wakes,
+    /// also one that came before.
+    pub fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
+        let _ = self.waker.set(Box::new(wake));
+        if self.is_killed()
+            && let Some(wake) = self.waker.get()
+        {
+            wake();
+        }
+    }
+
+    pub(crate) fn set_resp3(&self, on: bool) {
+        self.resp3.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_readonly(&self, on: bool) {
+        self.readonly.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_no_evict(&self, on: bool) {
+        self.no_evict.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_no_touch(&self, on: bool) {
+        self.no_touch.store(on, Ordering::Relaxed);
+    }
+
+    /// Its line in `CLIENT LIST`, as Redis 7.2 writes it, without a newline.
+    pub fn line(&self, now: Now) -> String {
+        let names = self.names().clone();
+        let age_s = now.unix_ms.saturating_sub(self.created_unix_ms) / 1000;
+        let idle_s = self.idle_ms(now) / 1000;
+        format!(
+            "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 \
+             qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} \
+             user=default redir=-1 resp={} lib-name={} lib-ver={}",
+            self.id,
+            self.addr,
+            self.laddr,
+            names.name,
+            self.flags(),
+            self.last_command_name(),
+            if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
+            names.lib_name,
+            names.lib_version,
+        )
+    }
+
+    fn flags(&self) -> String {
+        let all = [
+            (self.is_killed(), 'A'),
+            (self.readonly.load(Ordering::Relaxed), 'r'),
+            (self.no_evict.load(Ordering::Relaxed), 'e'),
+            (self.no_touch.load(Ordering::Relaxed), 'T'),
+        ];
+        let flags: String = all.into_iter().filter_map(|(on, letter)| on.then_some(letter)).collect();
+        if flags.is_empty() { "N".into() } else { flags }
+    }
+
+    fn last_command_name(&self) -> String {
+        let last = self.last_command.load(Ordering::Relaxed);
+        if last == NO_COMMAND {
+            return "NULL".into();
+        }
+        let spec = &command_table::all()[(last & 0xFFFF) as usize];
+        let mut name = spec.name.to_ascii_lowercase();
+        if let Some(subcommand) = (last >> 16).checked_sub(1) {
+            name.push('|');
+            name.push_str(&spec.subcommands[subcommand as usize].name.to_ascii_lowercase());
+        }
+        name
+    }
+}
+
+/// All clients of a node.
+#[derive(Default)]
+pub struct ClientRegistry {
+    last_id: AtomicU64,
+    count: AtomicUsize,
+    clients: Mutex<BTreeMap<u64, Arc<Client>>>,
+}
+
+impl ClientRegistry {
+    /// Enters a client that just connected; it leaves when the handle is dropped.
+    pub fn register(self: &Arc<Self>, addr: SocketAddr, laddr: SocketAddr, shard: ShardId, now: Now) -> ClientHandle {
+        let client = Arc::new(Client {
+            id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
+            addr: canonical(addr),
+            laddr: canonical(laddr),
+            shard,
+            created_unix_ms: now.unix_ms,
+            last_active_unix_ms: AtomicU64::new(now.unix_ms),
+            last_command: AtomicU32::new(NO_COMMAND),
+            resp3: AtomicBool::new(false),
+            readonly: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            names: Mutex::default(),
+            killed: AtomicBool::new(false),
+            waker: OnceLock::new(),
+        });
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(client.id, client.clone());
+        ClientHandle { registry: self.clone(), client }
+    }
+
+    /// How many there are; what the setting `maxclients` is compared with.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, by id.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// IPv4 clients of an IPv6 socket are shown by their IPv4 address.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+/// A client's entry in the registry, held by its connection.
+pub struct ClientHandle {
+    registry: Arc<ClientRegistry>,
+    client: Arc<Client>,
+}
+
+impl std::ops::Deref for ClientHandle {
+    type Target = Arc<Client>;
+
+    fn deref(&self) -> &Arc<Client> {
+        &self.client
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.client.id);
+        self.registry.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry_with_one() -> (Arc<ClientRegistry>, ClientHandle) {
+        let registry = Arc::new(ClientRegistry::default());
+        let [addr, laddr] = ["[::ffff:10.0.0.1]:5000", "127.0.0.1:6379"].map(|text| text.parse().unwrap());
+        let handle = registry.register(addr, laddr, ShardId(0), Now { mono_ns: 0, unix_ms: 1000 });
+        (registry, handle)
+    }
+
+    #[test]
+    fn a_client_is_listed_while_its_handle_lives() {
+        let (registry, handle) = registry_with_one();
+        assert_eq!((registry.len(), registry.all()[0].id), (1, handle.id));
+        drop(handle);
+        assert!(registry.is_empty() && registry.all().is_empty());
+    }
+
+    #[test]
+    fn the_line_of_a_client_is_that_of_redis() {
+        let (_registry, client) = registry_with_one();
+        let now = Now { mono_ns: 0, unix_ms: 9500 };
+        client.note(Now { mono_ns: 0, unix_ms: 4000 }, CommandId::Get);
+        client.names().name = "worker".into();
+        client.set_readonly(true);
+        assert_eq!(
+            client.line(now),
+            "id=1 addr=10.0.0.1:5000 laddr=127.0.0.1:6379 fd=-1 name=worker age=8 idle=5 flags=r db=0 sub=0 psub=0 ssub=0 \
+             multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=get \
+             user=default redir=-1 resp=2 lib-name= lib-ver="
+        );
+        let list = CommandId::Client.spec().subcommands.iter().position(|sub| sub.name == "LIST").unwrap();
+        client.note_subcommand(now, CommandId::Client, list);
+        assert!(client.line(now).contains(" idle=0 flags=r ") && client.line(now).contains(" cmd=client|list "));
+    }
+
+    #[test]
+    fn a_kill_wakes_the_connection_whether_it_comes_early_or_late() {
+        let (_registry, client) = registry_with_one();
+        let woken = Arc::new(AtomicUsize::new(0));
+        client.kill();
+        assert!(client.is_killed());
+        let counter = woken.clone();
+        client.wake_with(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        client.kill();
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,227 @@
+//! What each shard counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use carousel_protocol::command_table::{COMMAND_COUNT, CommandId};
+
+/// A number that one thread writes and any thread reads. Writing costs a load and a store, no locked instruction.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only its one writer may call it.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Takes `n` away. Only its one writer may call it.
+    #[inline]
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    /// Stores `n`. Only its one writer may call it.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The number, perhaps a moment old.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! metrics {
+    (gauges { $($(#[$gauge_doc:meta])* $gauge:ident),* $(,)? } totals { $($(#[$total_doc:meta])* $total:ident),* $(,)? }) => {
+        /// What one shard counts; written by its thread alone, on cache lines of its own.
+        #[derive(Default)]
+        #[repr(align(128))]
+        pub struct ShardMetrics {
+            $($(#[$gauge_doc])* pub $gauge: Counter,)*
+            $($(#[$total_doc])* pub $total: Counter,)*
+            commands_by_id: ByCommand,
+        }
+
+        /// Sums of the shards' metrics, perhaps a moment old.
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        pub struct Totals {
+            $($(#[$gauge_doc])* pub $gauge: u64,)*
+            $($(#[$total_doc])* pub $total: u64,)*
+            /// Per command, in the order of [`CommandId`].
+            pub by_command: Vec<CommandTotals>,
+        }
+
+        impl Totals {
+            /// Sums over `shards`.
+            pub fn of(shards: &[ShardMetrics]) -> Self {
+                Self {
+                    $($gauge: shards.iter().map(|shard| shard.$gauge.get()).sum(),)*
+                    $($total: shards.iter().map(|shard| shard.$total.get()).sum(),)*
+                    by_command: (0..COMMAND_COUNT).map(|i| CommandTotals::of(shards, i)).collect(),
+                }
+            }
+
+            /// What was added to the totals since `earlier`; gauges are as they are.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                let before = |i: usize| earlier.by_command.get(i).copied().unwrap_or_default();
+                Self {
+                    $($gauge: self.$gauge,)*
+                    $($total: self.$total.wrapping_sub(earlier.$total),)*
+                    by_command: self.by_command.iter().enumerate().map(|(i, now)| now.since(before(i))).collect(),
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    gauges {
+        /// Keys in the slots that it serves.
+        keys,
+        /// Keys with an expiry time in the slots that it serves.
+        volatile_keys,
+        /// Bytes of memory of all copies that it holds.
+        used_bytes,
+        /// Clients connected.
+        connections,
+        /// Clients whose request waits for something.
+        blocked_clients,
+    }
+    totals {
+        /// Clients accepted.
+        connections_accepted,
+        /// Clients turned away.
+        connections_rejected,
+        /// Requests executed.
+        commands,
+        /// Error replies.
+        errors,
+        /// Keys that were removed because their time had come.
+        expired_keys,
+        /// Reads that found their key.
+        keyspace_hits,
+        /// Reads that did not.
+        keyspace_misses,
+        /// Bytes read from clients.
+        net_in_bytes,
+        /// Bytes written to clients.
+        net_out_bytes,
+        /// Bytes read from other nodes.
+        peer_in_bytes,
+        /// Bytes written to other nodes.
+        peer_out_bytes,
+        /// Reads of clients' sockets.
+        reads,
+        /// Writes to clients' sockets.
+        writes,
+        /// Keys sent in transfers of slots.
+        transfer_keys,
+        /// Bytes sent in transfers of slots.
+        transfer_bytes,
+    }
+}
+
+struct ByCommand {
+    calls: [Counter; COMMAND_COUNT],
+    usec: [Counter; COMMAND_COUNT],
+    failed: [Counter; COMMAND_COUNT],
+    rejected: [Counter; COMMAND_COUNT],
+}
+
+impl Default for ByCommand {
+    fn default() -> Self {
+        let counters = || std::array::from_fn(|_| Counter::default());
+        Self { calls: counters(), usec: counters(), failed: counters(), rejected: counters() }
+    }
+}
+
+impl ShardMetrics {
+    /// Counts one executed request, in the total and for its command.
+    #[inline]
+    pub fn command(&self, id: CommandId) {
+        self.commands.add(1);
+        self.commands_by_id.calls[id.index()].add(1);
+    }
+
+    /// Adds to the microseconds that a command took.
+    #[inline]
+    pub fn command_usec(&self, id: CommandId, usec: u64) {
+        self.commands_by_id.usec[id.index()].add(usec);
+    }
+
+    /// Counts a request that executed and answered with an error.
+    pub fn command_failed(&self, id: CommandId) {
+        self.errors.add(1);
+        self.commands_by_id.failed[id.index()].add(1);
+    }
+
+    /// Counts a request that was refused before it executed.
+    pub fn command_rejected(&self, id: CommandId) {
+        self.errors.add(1);
+        self.commands_by_id.rejected[id.index()].add(1);
+    }
+}
+
+/// What is counted per command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CommandTotals {
+    /// Requests executed.
+    pub calls: u64,
+    /// Microseconds that they took, where measured.
+    pub usec: u64,
+    /// Those that answered with an error.
+    pub failed: u64,
+    /// Requests refused before they executed.
+    pub rejected: u64,
+}
+
+impl CommandTotals {
+    fn of(shards: &[ShardMetrics], i: usize) -> Self {
+        let sum = |of: fn(&ByCommand) -> &[Counter; COMMAND_COUNT]| {
+            shards.iter().map(|shard| of(&shard.commands_by_id)[i].get()).sum()
+        };
+        Self { calls: sum(|c| &c.calls), usec: sum(|c| &c.usec), failed: sum(|c| &c.failed), rejected: sum(|c| &c.rejected) }
+    }
+
+    fn since(&self, earlier: Self) -> Self {
+        Self {
+            calls: self.calls.wrapping_sub(earlier.calls),
+            usec: self.usec.wrapping_sub(earlier.usec),
+            failed: self.failed.wrapping_sub(earlier.failed),
+            rejected: self.rejected.wrapping_sub(earlier.rejected),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_add_up_over_shards_and_start_over_at_a_reset() {
+        let shards = [ShardMetrics::default(), ShardMetrics::default()];
+        shards[0].command(CommandId::Get);
+        shards[1].command(CommandId::Get);
+        shards[1].command_failed(CommandId::Set);
+        shards[0].keys.set(3);
+        let before = Totals::of(&shards);
+        assert_eq!((before.commands, before.errors, before.keys), (2, 1, 3));
+        assert_eq!(before.by_command[CommandId::Get.index()].calls, 2);
+        shards[0].command(CommandId::Get);
+        shards[0].keys.sub(1);
+        let since = Totals::of(&shards).since(&before);
+        assert_eq!((since.commands, since.errors, since.keys), (1, 0, 2));
+        assert_eq!(since.by_command[CommandId::Get.index()].calls, 1);
+        assert_eq!(Totals::of(&shards).since(&Totals::default()), Totals::of(&shards));
+    }
+
+    #[test]
+    fn shards_do_not_share_cache_lines() {
+        assert_eq!(align_of::<ShardMetrics>() % 128, 0);
+        assert_eq!(size_of::<ShardMetrics>() % 128, 0);
+    }
+}

@@ -211,7 +211,7 @@ impl ShardHandle {
 
     /// Any slot of this shard.
     pub(crate) fn first_slot(&self) -> SlotId {
-        self.core.borrow().tables.slot_at(0)
+        self.core.borrow().slot_at(0)
     }
 
     /// The shard of this node that owns a slot.

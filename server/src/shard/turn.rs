@@ -246,7 +246,7 @@ impl Shard {
 
     fn tell_commits(&mut self) {
         for index in std::mem::take(&mut self.turn.commits) {
-            let slot = self.tables.slot_at(index);
+            let slot = self.slot_at(index);
             let seq = self.slots[index].commit;
             let Some(lead) = self.slots[index].lead() else { continue };
             if seq < lead.barrier {

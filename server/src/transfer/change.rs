@@ -17,7 +17,7 @@ use crate::shard::{ReadyChange, Shard};
 impl Shard {
     /// Queues the changes that the plan wants of slots led here, and ends those that it wants no more.
     pub(crate) fn adopt_plan(&mut self, state: &ClusterState) {
-        for slot in self.tables.slots().collect::<Vec<_>>() {
+        for slot in self.tables.slots() {
             let index = self.index(slot);
             let Some(lead) = self.slots[index].lead_mut() else { continue };
             let target = state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
@@ -67,7 +67,7 @@ impl Shard {
 
     /// Does the next step of the slot's change, if it has one that can be done.
     pub(crate) fn advance_change(&mut self, index: usize) {
-        let slot = self.tables.slot_at(index);
+        let slot = self.slot_at(index);
         let me = self.options.me;
         let serve = self.slots[index].serve;
         let last_seq = self.slots[index].last_seq;
@@ -144,7 +144,7 @@ impl Shard {
 
     /// Takes back a freeze that nobody has been told of in the config group.
     fn reopen(&mut self, index: usize) {
-        let slot = self.tables.slot_at(index);
+        let slot = self.slot_at(index);
         let Some(lead) = self.slots[index].lead_mut() else { return };
         let Change::Closing { target } = &lead.change else { return };
         let (target, epoch) = (target.clone(), lead.epoch);

@@ -2,6 +2,8 @@
 //!
 //! A limit that only one module knows stays in that module.
 
+use std::time::Duration;
+
 use carousel_protocol::SlotId;
 
 /// Arguments of one request, the command's name included. Source: Redis' `PROTO_MAX` multibulk length.
@@ -35,3 +37,58 @@ const _: () = assert!(SHARDS_MAX <= SlotId::COUNT / SLOTS_PER_GROUP, "every shar
 const _: () = assert!(BULK_BYTES_MIN <= BULK_BYTES_DEFAULT && BULK_BYTES_DEFAULT <= BULK_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MAX < u32::MAX as u64, "an argument's end is a u32");
 const _: () = assert!((INLINE_BYTES_MAX as u64) < BULK_BYTES_MIN, "an inline request is the smaller form");
+
+/// Nodes in a slot's set.
+pub const REPLICAS_MAX: usize = 16;
+
+/// Bytes of records that a shard keeps in memory to bring followers into step without a transfer.
+pub const TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Keys looked at per step of a transfer.
+pub const TRANSFER_CHUNK_KEYS: usize = 256;
+
+/// Bytes of effects after which a chunk of a transfer is sent.
+pub const TRANSFER_CHUNK_BYTES: usize = 32 * 1024;
+
+/// Bytes of transfers that a shard sends in one turn: it bounds how long a turn takes.
+pub const TRANSFER_TURN_BYTES: usize = 256 * 1024;
+
+/// Bytes of transfers on their way to one shard.
+pub const TRANSFER_WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+/// Slots of a shard whose set is being changed at a time.
+pub const CHANGES_ACTIVE_MAX: usize = 64;
+
+/// Bytes of the longest frame between shards: one record, which may carry the longest key and value.
+pub const PEER_FRAME_BYTES_MAX: usize = 1 << 31;
+
+/// Bytes that may wait for a shard that takes none, before its link is given up.
+pub const PEER_OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes read at once from a link between shards.
+pub const PEER_READ_BYTES: usize = 64 * 1024;
+
+/// Least room for reading from a client.
+pub const READ_BYTES_MIN: usize = 16 * 1024;
+
+/// Most room made at once for reading from a client, unless as much has arrived already.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// Buffers of a connection that have grown above this are given back.
+pub const CONNECTION_BUFFER_BYTES_KEPT: usize = 64 * 1024;
+
+/// A batch ends when its replies take so much.
+pub const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that a record needs in the log above the arguments that it comes from.
+pub const RECORD_OVERHEAD_BYTES: usize = 64;
+
+/// How often deadlines, expiry and metrics are looked after.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// Keys looked at in one step of active expiry.
+pub const EXPIRE_KEYS_PER_STEP: usize = 500;
+
+const _: () = assert!(PEER_FRAME_BYTES_MAX as u64 > 2 * BULK_BYTES_DEFAULT, "a key and a value fit a frame");
+const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
+const _: () = assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);

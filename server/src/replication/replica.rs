@@ -263,6 +263,7 @@ fn well_formed(kind: RecordKind, payload: &[u8]) -> bool {
         | RecordKind::InstallDone
         | RecordKind::Start
         | RecordKind::CleanStop
+        | RecordKind::WriteEnd
         | RecordKind::SetPosition => false,
     }
 }

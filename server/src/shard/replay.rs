@@ -94,7 +94,7 @@ impl Shard {
                 self.slots[index].replication_mut().history = history;
                 self.replay_copy(index, seq);
             }
-            RecordKind::Start | RecordKind::CleanStop => {}
+            RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd => {}
         }
         Ok(())
     }

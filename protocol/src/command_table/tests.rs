@@ -81,10 +81,10 @@ fn keys_are_where_the_command_has_them() {
     // The value of the last key is missing: the handler says so, but the key's shard is known.
     assert_eq!(keys("MSET", 4), [1, 3]);
     assert_eq!(keys("OBJECT", 3), [2]);
-    assert_eq!(keys("OBJECT", 2), []);
-    assert_eq!(keys("PING", 2), []);
-    assert_eq!(keys("DEL", 1), []);
-    assert_eq!(keys("GET", 0), []);
+    assert!(keys("OBJECT", 2).is_empty());
+    assert!(keys("PING", 2).is_empty());
+    assert!(keys("DEL", 1).is_empty());
+    assert!(keys("GET", 0).is_empty());
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn flags_and_categories_are_those_that_redis_shows() {
     assert_eq!(facts("GET"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@string"]));
     assert_eq!(facts("SET"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@string"]));
     assert_eq!(facts("KEYS"), (vec!["readonly"], vec!["@read", "@dangerous", "@slow", "@keyspace"]));
-    assert_eq!(facts("CONFIG"), (vec![], vec!["@slow"]));
+    assert_eq!(facts("CONFIG"), (Vec::new(), vec!["@slow"]));
     assert_eq!(facts("PING"), (vec!["fast"], vec!["@fast", "@connection"]));
     assert_eq!(
         facts("SHUTDOWN"),

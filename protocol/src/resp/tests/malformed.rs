@@ -75,6 +75,7 @@ fn lines_without_an_end_are_refused_at_the_limit() {
     ] {
         let mut input = format!("{head}{line}{}", "1".repeat(longest - 1)).into_bytes();
         assert_eq!(answer(Limits::default(), &input), "waits");
+        assert_eq!(line == "x", answer(Limits::default(), &[&input[..], b"\n"].concat()) == "1 requests");
         input.push(b'1');
         assert_eq!(answer(Limits::default(), &input), text);
     }

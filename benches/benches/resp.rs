@@ -39,7 +39,8 @@ fn main() {
     println!("\n{:<44} {:>10}", "64 names", "lookup ns");
     for name in ["GET", "SET", "INCR", "EXPIRE", "PEXPIREAT", "INCRBYFLOAT", "NOSUCH"] {
         let names = [name.as_bytes(); PIPELINE];
-        let nanos = best(|| black_box(&names).iter().filter_map(|name| lookup(name)).map(|s| s.id.index()).sum());
+        let nanos =
+            best(|| black_box(&names).iter().filter_map(|name| lookup(name)).map(|s| s.id.index()).sum());
         println!("{name:<44} {nanos:>10.1}");
     }
 

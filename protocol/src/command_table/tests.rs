@@ -122,6 +122,8 @@ fn flags_and_categories_are_those_that_redis_shows() {
     assert_eq!(facts("GET"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@string"]));
     assert_eq!(facts("SET"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@string"]));
     assert_eq!(facts("KEYS"), (vec!["readonly"], vec!["@read", "@dangerous", "@slow", "@keyspace"]));
+    assert_eq!(facts("DBSIZE"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@keyspace"]));
+    assert_eq!(facts("ASKING"), (vec!["fast"], vec!["@fast", "@connection"]));
     assert_eq!(facts("CONFIG"), (Vec::new(), vec!["@slow"]));
     assert_eq!(facts("PING"), (vec!["fast"], vec!["@fast", "@connection"]));
     assert_eq!(

@@ -1,1 +1,28 @@
-//! (command)
+//! The commands: each a function from tables and arguments to a reply and effects.
+//!
+//! A handler never sees a connection, a clock or the log. [`execute`] runs the commands whose place is a shard;
+//! facts about a command (arity, keys, flags, place) are rows of `carousel_protocol::command_table`.
+
+mod effect;
+mod error;
+mod exec;
+mod expire;
+mod expiry;
+mod glob;
+mod key;
+mod keyspace;
+mod long_double;
+mod scan;
+mod string;
+mod tables;
+
+pub use effect::{Effect, EffectError, EffectIter, EffectSink};
+pub use error::CommandError;
+pub use exec::{Exec, execute};
+pub use expire::ExpireCycle;
+pub use glob::{Case, glob_match};
+pub use scan::{parse_scan_cursor, scan_cursor_shard};
+pub use tables::{KeyAt, KeyCounters, LocalSlots, Tables};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! SCAN: the keys of a node, some at a time.
+//!
+//! A node's slots are walked shard by shard, on each in ascending order, so that one call stays on one shard. A
+//! cursor says where to go on, and nothing else is kept between calls:
+//!
+//! ```text
+//! cursor = number of the slot in that order (14 bits) | position in the slot's table (39 bits)
+//! ```
+//!
+//! That is below 2^53, so it survives clients that read it into a double. A position is of hashes, not of a
+//! table's memory, so every key that is there from the first call to the last is returned, however the tables
+//! grow; each exactly once, unless its slot moves.
+
+use carousel_protocol::ShardId;
+use carousel_protocol::resp::{Argv, ReplyWriter};
+
+use super::error::CommandError;
+use super::exec::{Exec, Outcome, integer};
+use super::glob::{Case, glob_match};
+use super::key::TYPE_STRING;
+use super::tables::{LocalSlots, is_due};
+use crate::store::ScanPosition;
+
+const POSITION_BITS: u32 = ScanPosition::BITS - ScanPosition::SPARE_BITS;
+const _: () = assert!(POSITION_BITS + 14 <= 53, "a cursor survives a double");
+
+/// Keys that a call looks at unless COUNT says otherwise.
+const COUNT_DEFAULT: i64 = 10;
+
+/// The cursor that `text` is, read as Redis reads it (`strtoul`); `None` where it is none.
+pub fn parse_scan_cursor(text: &[u8]) -> Option<u64> {
+    let (is_negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?;
+    Some(if is_negative { value.wrapping_neg() } else { value })
+}
+
+/// The shard that a SCAN with this cursor goes to, on a node of `shard_count` shards.
+///
+/// Any number has one: those that are no cursors go to the last, where the scan ends at once.
+pub fn scan_cursor_shard(cursor: u64, shard_count: u16) -> ShardId {
+    let mut ordinal = cursor >> POSITION_BITS;
+    for shard in (0..shard_count).map(ShardId) {
+        let len = LocalSlots::new(shard, shard_count).len() as u64;
+        if ordinal < len {
+            return shard;
+        }
+        ordinal -= len;
+    }
+    ShardId(shard_count - 1)
+}
+
+/// The number of a shard's first slot in the order of the walk.
+fn first_ordinal(slots: &LocalSlots) -> u64 {
+    let before = (0..slots.shard().0).map(|shard| LocalSlots::new(ShardId(shard), slots.shard_count()).len());
+    before.sum::<usize>() as u64
+}
+
+struct ScanOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    count: i64,
+    type_name: Option<&'a [u8]>,
+}
+
+impl<'a> ScanOptions<'a> {
+    fn parse(argv: Argv<'a>) -> Result<Self, CommandError> {
+        let mut options = Self { pattern: None, count: COUNT_DEFAULT, type_name: None };
+        for at in (2..argv.len()).step_by(2) {
+            let is = |name: &str| argv.get(at).eq_ignore_ascii_case(name.as_bytes());
+            if at + 1 == argv.len() {
+                return Err(CommandError::Syntax);
+            }
+            let argument = argv.get(at + 1);
+            if is("COUNT") {
+                options.count = integer(argument)?;
+                if options.count < 1 {
+                    return Err(CommandError::Syntax);
+                }
+            } else if is("MATCH") {
+                options.pattern = (argument != b"*").then_some(argument);
+            } else if is("TYPE") {
+                options.type_name = Some(argument);
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
+pub(super) fn scan(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    let cursor = parse_scan_cursor(argv.get(1)).ok_or(CommandError::Cursor)?;
+    let options = ScanOptions::parse(argv)?;
+    let has_type = options.type_name.is_none_or(|name| name.eq_ignore_ascii_case(TYPE_STRING.as_bytes()));
+    let budget = usize::try_from(options.count).unwrap_or(usize::MAX);
+
+    let slots = exec.tables.local_slots();
+    let first_ordinal = first_ordinal(&slots);
+    let mut from = ScanPosition::new(cursor << ScanPosition::SPARE_BITS & ((1 << ScanPosition::BITS) - 1));
+    let mut local_index = (cursor >> POSITION_BITS).checked_sub(first_ordinal).unwrap_or(u64::MAX);
+
+    let mut elements = Vec::new();
+    let mut keys = ReplyWriter::new(&mut elements, exec.reply.version);
+    let (mut visited, mut returned) = (0, 0);
+    // A call ends at its shard's last slot or with its budget; going over empty slots takes nothing of that.
+    while let Some(slot) = usize::try_from(local_index).ok().and_then(|index| slots.slot_at(index)) {
+        if visited >= budget {
+            break;
+        }
+        let mut next = None;
+        if (exec.owned)(slot) {
+            let table = exec.tables.table(slot);
+            let position = from.unwrap_or(ScanPosition::START);
+            next = table.scan(exec.tables.hasher(), position, budget - visited, &mut |entry| {
+                visited += 1;
+                let matches = options.pattern.is_none_or(|p| glob_match(p, entry.key(), Case::Sensitive));
+                if has_type && matches && !is_due(&entry, exec.now.unix_ms) {
+                    keys.bulk(entry.key());
+                    returned += 1;
+                }
+            });
+        }
+        from = next;
+        if next.is_none() {
+            local_index += 1;
+        }
+    }
+    let is_shard_done = local_index >= slots.len() as u64;
+    let is_node_done = is_shard_done && slots.shard().0 + 1 >= slots.shard_count();
+    let next_cursor = if is_node_done {
+        0
+    } else {
+        let ordinal = first_ordinal + local_index.min(slots.len() as u64);
+        let position = from.map_or(0, |position| position.get() >> ScanPosition::SPARE_BITS);
+        ordinal << POSITION_BITS | position
+    };
+    exec.reply.array(2);
+    exec.reply.bulk(next_cursor.to_string().as_bytes());
+    exec.reply.array(returned);
+    exec.reply.out.extend_from_slice(&elements);
+    Ok(())
+}

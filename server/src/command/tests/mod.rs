@@ -1,0 +1,141 @@
+//! Tests of commands: a shard without a node runs scripts of `command => reply`.
+//!
+//! The replies in the scripts are those of redis-server, but for what a doc comment says.
+
+mod key;
+mod keyspace;
+mod scan;
+mod string;
+
+use carousel_protocol::command_table::lookup;
+use carousel_protocol::resp::{ArgRange, Argv, Reply, ReplyWriter, Version, parse_reply};
+use carousel_protocol::{ShardId, SlotId, key_slot};
+
+use super::{EffectIter, EffectSink, Exec, Tables, execute};
+use crate::Now;
+use crate::store::{KeyHasher, ScanPosition, SlotTable};
+
+/// A shard that runs commands, and a copy of it that only gets the effects.
+struct TestShard {
+    tables: Tables,
+    now_ms: u64,
+    owned: fn(SlotId) -> bool,
+    /// Effects of the last command.
+    effects: EffectSink,
+    copy: Tables,
+}
+
+const START_MS: u64 = 1_700_000_000_000;
+
+impl TestShard {
+    fn new() -> Self {
+        Self::of(ShardId(0), 1)
+    }
+
+    fn of(shard: ShardId, shard_count: u16) -> Self {
+        let mut effects = EffectSink::new();
+        effects.set_recording(true);
+        Self {
+            tables: Tables::new(shard, shard_count, KeyHasher::new(11)),
+            now_ms: START_MS,
+            owned: |_| true,
+            effects,
+            // Its own seed: a copy's tables are sorted differently.
+            copy: Tables::new(shard, shard_count, KeyHasher::new(22)),
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+
+    /// Runs a command; afterwards the copy must be the same, with nothing but the effects.
+    fn run_bytes(&mut self, args: &[&[u8]]) -> Vec<u8> {
+        let spec = lookup(args[0]).expect("a command");
+        assert!(spec.arity_ok(args.len()), "{args:?}");
+        let (mut buf, mut ranges) = (Vec::new(), Vec::new());
+        for arg in args {
+            let start = buf.len() as u32;
+            buf.extend_from_slice(arg);
+            ranges.push(ArgRange { start, end: buf.len() as u32 });
+        }
+        let mut out = Vec::new();
+        self.effects.clear();
+        let slot = match spec.key_indices(args.len()).next() {
+            Some(index) => key_slot(args[index]),
+            None => self.tables.slots().next().expect("a shard has slots"),
+        };
+        let mut exec = Exec {
+            now: Now { mono_ns: 0, unix_ms: self.now_ms },
+            tables: &mut self.tables,
+            effects: &mut self.effects,
+            reply: ReplyWriter::new(&mut out, Version::Resp2),
+            slot,
+            owned: &self.owned,
+        };
+        execute(spec, &mut exec, Argv::new(&buf, &ranges));
+        for (slot, bytes) in self.effects.groups() {
+            for effect in EffectIter::new(bytes) {
+                self.copy.apply(slot, &effect.expect("effects decode"));
+            }
+        }
+        for slot in self.tables.slots() {
+            let (table, copy) = (self.tables.table(slot), self.copy.table(slot));
+            assert_eq!(table.len(), copy.len(), "{args:?}");
+            if !table.is_empty() {
+                assert_eq!(contents(table, &self.tables), contents(copy, &self.copy), "{args:?}");
+            }
+        }
+        out
+    }
+
+    /// The reply, its simple parts as text: `OK`, `-ERR ..`, `(nil)`, `:1`, `[a, b]`.
+    fn run(&mut self, line: &str) -> String {
+        let args: Vec<_> =
+            line.split(' ').map(|arg| if arg == "''" { b"" } else { arg.as_bytes() }).collect();
+        show(&self.reply(&args))
+    }
+
+    fn reply(&mut self, args: &[&[u8]]) -> Reply {
+        let out = self.run_bytes(args);
+        let (reply, len) = parse_reply(&out).expect("a reply").expect("all of it");
+        assert_eq!(len, out.len(), "one reply");
+        reply
+    }
+
+    /// Runs commands and compares their replies, both as `command => reply`.
+    fn check(&mut self, script: &str) {
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (command, expected) = line.split_once(" => ").expect("command => reply");
+            assert_eq!(self.run(command), expected, "{command}");
+        }
+    }
+
+    /// How many effects the last command had.
+    fn effect_count(&self) -> usize {
+        self.effects.groups().map(|(_, bytes)| EffectIter::new(bytes).count()).sum()
+    }
+}
+
+fn show(reply: &Reply) -> String {
+    match reply {
+        Reply::Simple(text) => String::from_utf8_lossy(text.as_ref()).into_owned(),
+        Reply::Error(text) => format!("-{}", String::from_utf8_lossy(text.as_ref())),
+        Reply::Integer(value) => format!(":{value}"),
+        Reply::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Reply::Null => "(nil)".into(),
+        Reply::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+type Contents = Vec<(Vec<u8>, Vec<u8>, Option<u64>)>;
+
+fn contents(table: &SlotTable, tables: &Tables) -> Contents {
+    let mut all = Contents::new();
+    table.scan(tables.hasher(), ScanPosition::START, usize::MAX, &mut |entry| {
+        all.push((entry.key().to_vec(), entry.value().to_vec(), entry.expire_at_ms()));
+    });
+    all.sort();
+    all
+}

@@ -38,64 +38,57 @@ const _: () = assert!(BULK_BYTES_MIN <= BULK_BYTES_DEFAULT && BULK_BYTES_DEFAULT
 const _: () = assert!(BULK_BYTES_MAX < u32::MAX as u64, "an argument's end is a u32");
 const _: () = assert!((INLINE_BYTES_MAX as u64) < BULK_BYTES_MIN, "an inline request is the smaller form");
 
-/// Least free space that a connection offers a read.
-pub const READ_BYTES_MIN: usize = 16 * 1024;
+/// Nodes in a slot's set.
+pub const REPLICAS_MAX: usize = 16;
 
-/// Most free space that a connection makes at once for a request that announces more.
-pub const READ_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of records that a shard keeps in memory to bring followers into step without a transfer.
+pub const TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A connection's buffers of at most so many bytes are kept for its next batch; greater ones are given back.
-pub const CONNECTION_BUFFER_BYTES_KEPT: usize = 64 * 1024;
+/// Keys looked at per step of a transfer.
+pub const TRANSFER_CHUNK_KEYS: usize = 256;
 
-/// Bytes of replies after which a batch ends, so that the client reads before more is made for it.
-pub const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of effects after which a chunk of a transfer is sent.
+pub const TRANSFER_CHUNK_BYTES: usize = 32 * 1024;
 
-/// How often a shard looks after what no event announces: expiry, time-outs, metrics.
-pub const TICK: Duration = Duration::from_millis(20);
+/// Bytes of transfers that a shard sends in one turn: it bounds how long a turn takes.
+pub const TRANSFER_TURN_BYTES: usize = 256 * 1024;
 
-/// Keys that active expiry removes before it lets requests pass.
-pub const EXPIRE_KEYS_PER_STEP: usize = 200;
-
-/// What a record may add to an argument that it carries: its header and the lengths before key and value.
-pub const RECORD_OVERHEAD_BYTES: usize = 64;
-
-/// Nodes that may hold one slot.
-pub const REPLICAS_MAX: usize = 8;
-
-/// Bytes of one message between shards of two nodes; a record goes in one.
-pub const PEER_FRAME_BYTES_MAX: usize = BULK_BYTES_MAX as usize + 64 * 1024 * 1024;
-
-/// Bytes that may wait to be written to one link between shards of two nodes; the link ends where more would.
-pub const PEER_OUT_BYTES_MAX: usize = PEER_FRAME_BYTES_MAX + 64 * 1024 * 1024;
-
-/// Bytes that a link reads at a time.
-pub const PEER_READ_BYTES: usize = 64 * 1024;
-
-/// Bytes of the newest records that a shard keeps in memory, so that replicas catch up without a transfer.
-pub const TAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// Slot changes that a shard works on at a time; the others queue.
-pub const CHANGES_ACTIVE_MAX: usize = 64;
-
-/// Keys that a transfer visits before it looks at the bytes that it has.
-pub const TRANSFER_CHUNK_KEYS: usize = 64;
-
-/// Bytes after which a transfer's chunk is sent; a chunk is longer by at most [`TRANSFER_CHUNK_KEYS`] entries.
-pub const TRANSFER_CHUNK_BYTES: usize = 64 * 1024;
-
-/// Bytes of transfers that a shard makes in one turn of its loop, so that requests wait for few milliseconds.
-pub const TRANSFER_TURN_BYTES: usize = 512 * 1024;
-
-/// Bytes of transfers on their way to one shard of another node and not acknowledged.
+/// Bytes of transfers on their way to one shard.
 pub const TRANSFER_WINDOW_BYTES: usize = 4 * 1024 * 1024;
 
-const _: () =
-    assert!(READ_BYTES_MIN <= CONNECTION_BUFFER_BYTES_KEPT && CONNECTION_BUFFER_BYTES_KEPT <= READ_BYTES_MAX);
-const _: () = assert!(
-    PEER_FRAME_BYTES_MAX >= BULK_BYTES_MAX as usize + INLINE_BYTES_MAX + RECORD_OVERHEAD_BYTES,
-    "a record with the longest value fits a message"
-);
-const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "its length is a u32");
-const _: () = assert!(PEER_OUT_BYTES_MAX >= PEER_FRAME_BYTES_MAX, "the longest message can be queued");
-const _: () =
-    assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);
+/// Slots of a shard whose set is being changed at a time.
+pub const CHANGES_ACTIVE_MAX: usize = 64;
+
+/// Bytes of the longest frame between shards: one record, which may carry the longest key and value.
+pub const PEER_FRAME_BYTES_MAX: usize = 1 << 31;
+
+/// Bytes that may wait for a shard that takes none, before its link is given up.
+pub const PEER_OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes read at once from a link between shards.
+pub const PEER_READ_BYTES: usize = 64 * 1024;
+
+/// Least room for reading from a client.
+pub const READ_BYTES_MIN: usize = 16 * 1024;
+
+/// Most room made at once for reading from a client, unless as much has arrived already.
+pub const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// Buffers of a connection that have grown above this are given back.
+pub const CONNECTION_BUFFER_BYTES_KEPT: usize = 64 * 1024;
+
+/// A batch ends when its replies take so much.
+pub const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes that a record needs in the log above the arguments that it comes from.
+pub const RECORD_OVERHEAD_BYTES: usize = 64;
+
+/// How often deadlines, expiry and metrics are looked after.
+pub const TICK: Duration = Duration::from_millis(50);
+
+/// Keys looked at in one step of active expiry.
+pub const EXPIRE_KEYS_PER_STEP: usize = 500;
+
+const _: () = assert!(PEER_FRAME_BYTES_MAX as u64 > 2 * BULK_BYTES_DEFAULT, "a key and a value fit a frame");
+const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
+const _: () = assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);

@@ -200,9 +200,22 @@ impl CommandSpec {
 
     /// The categories that `COMMAND` and ACLs show, such as `@read`.
     pub fn acl_categories(&self) -> impl Iterator<Item = &'static str> {
-        // Containers leave it to their subcommands, as in Redis.
-        let group = if self.is_container() { None } else { category_of(self.group) };
-        self.flags.acl_categories().chain(group)
+        self.flags.acl_categories().chain(self.subject())
+    }
+
+    /// The category of what it is about, as opposed to what it does.
+    fn subject(&self) -> Option<&'static str> {
+        match (self.id, self.group) {
+            // Containers leave it to their subcommands, as in Redis.
+            _ if self.is_container() => None,
+            (CommandId::DbSize | CommandId::FlushAll | CommandId::FlushDb, _) => Some("@keyspace"),
+            (CommandId::Command | CommandId::ReadOnly, _) => Some("@connection"),
+            (CommandId::ReadWrite | CommandId::Asking, _) => Some("@connection"),
+            (_, "string") => Some("@string"),
+            (_, "generic") => Some("@keyspace"),
+            (_, "connection") => Some("@connection"),
+            _ => None,
+        }
     }
 
     /// Whether it does nothing without a subcommand.
@@ -290,15 +303,6 @@ impl SubcommandSpec {
 /// All commands, in the order of [`CommandId`].
 pub fn all() -> &'static [CommandSpec] {
     &TABLE
-}
-
-fn category_of(group: &str) -> Option<&'static str> {
-    match group {
-        "string" => Some("@string"),
-        "generic" => Some("@keyspace"),
-        "connection" => Some("@connection"),
-        _ => None,
-    }
 }
 
 static TABLE: [CommandSpec; COMMAND_COUNT] = table();

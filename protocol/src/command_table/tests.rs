@@ -1,1 +1,137 @@
+//! The table agrees with itself, and with Redis where that matters to clients.
 
+use super::*;
+use crate::resp::{Limits, RequestParser};
+
+#[test]
+fn every_command_is_found_by_its_name_in_any_case() {
+    for (i, spec) in all().iter().enumerate() {
+        let mixed: String = spec
+            .name
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if i % 2 == 0 { c.to_ascii_lowercase() } else { c })
+            .collect();
+        for name in [spec.name, &spec.name.to_lowercase(), &mixed] {
+            assert_eq!(lookup(name.as_bytes()).map(|found| found.id), Some(spec.id), "{name}");
+        }
+        assert_eq!((spec.id.index(), spec.id.spec().name), (i, spec.name));
+    }
+}
+
+#[test]
+fn names_that_are_nearly_a_command_are_not_found() {
+    for spec in all() {
+        let name = spec.name.as_bytes();
+        for at in 0..name.len() {
+            for flip in [0x01, 0x02, 0x40, 0x80] {
+                let mut other = name.to_vec();
+                other[at] ^= flip;
+                let known = all().iter().any(|spec| spec.name.as_bytes().eq_ignore_ascii_case(&other));
+                assert_eq!(lookup(&other).is_some(), known, "{:?}", other.escape_ascii().to_string());
+            }
+        }
+        assert!(lookup(&[name, b"\0"].concat()).is_none());
+        assert!(lookup(&[b" ", name].concat()).is_none());
+    }
+    for name in [b"".as_slice(), b"NOSUCHCOMMAND", b"g\xC5t", &[b'a'; 1000]] {
+        assert!(lookup(name).is_none());
+    }
+}
+
+#[test]
+fn rows_are_complete_and_consistent() {
+    let groups = ["string", "generic", "connection", "server", "cluster"];
+    for spec in all() {
+        let name = spec.name;
+        assert!(
+            groups.contains(&spec.group) && !spec.since.is_empty() && spec.summary.ends_with('.'),
+            "{name}"
+        );
+        assert_eq!(name, name.to_uppercase());
+        assert!(!spec.flags.contains(Flags::WRITE | Flags::READONLY), "{name}");
+        // Who executes on a key's shard has a key, in the shortest request already or in its subcommand.
+        if spec.place == Place::Key {
+            let shortest = spec.arity.signed().unsigned_abs() as usize + spec.subcommands.len().min(1);
+            assert!(spec.key_indices(shortest).next().is_some(), "{name}");
+        } else {
+            assert_eq!(spec.keys, Keys::NONE, "{name}");
+        }
+        // Only what can have answers from several shards says how they become one.
+        assert!(spec.merge == Merge::None || spec.keys.last < 0 || spec.place == Place::AllShards, "{name}");
+        assert!(spec.place != Place::AllShards || spec.merge != Merge::None, "{name}");
+        for sub in spec.subcommands {
+            assert!(!sub.since.is_empty() && sub.summary.ends_with('.'), "{name} {}", sub.name);
+            assert!(!sub.arity.fits(1) && sub.name == sub.name.to_uppercase(), "{name} {}", sub.name);
+            assert_eq!(
+                spec.subcommand(sub.name.to_lowercase().as_bytes()).map(|sub| sub.name),
+                Some(sub.name)
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_are_where_the_command_has_them() {
+    let keys = |name: &str, argc| lookup(name.as_bytes()).unwrap().key_indices(argc).collect::<Vec<_>>();
+    assert_eq!(keys("GET", 2), [1]);
+    assert_eq!(keys("SET", 7), [1]);
+    assert_eq!(keys("DEL", 4), [1, 2, 3]);
+    assert_eq!(keys("MSET", 7), [1, 3, 5]);
+    // The value of the last key is missing: the handler says so, but the key's shard is known.
+    assert_eq!(keys("MSET", 4), [1, 3]);
+    assert_eq!(keys("OBJECT", 3), [2]);
+    assert!(keys("OBJECT", 2).is_empty());
+    assert!(keys("PING", 2).is_empty());
+    assert!(keys("DEL", 1).is_empty());
+    assert!(keys("GET", 0).is_empty());
+}
+
+#[test]
+fn arity_counts_the_name() {
+    let ok = |name: &str, argc| lookup(name.as_bytes()).unwrap().arity_ok(argc);
+    assert!(ok("GET", 2) && !ok("GET", 1) && !ok("GET", 3));
+    assert!(ok("SET", 3) && ok("SET", 9) && !ok("SET", 2));
+    assert_eq!(Arity::Exactly(2).signed(), 2);
+    assert_eq!(Arity::AtLeast(3).signed(), -3);
+}
+
+#[test]
+fn a_subcommand_may_execute_elsewhere_than_its_command() {
+    let place = |line: &[u8]| {
+        let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
+        parser.parse(line, &mut args).unwrap();
+        let argv = parser.argv(line, &args);
+        lookup(argv.get(0)).unwrap().place_for(argv)
+    };
+    assert_eq!(place(b"cluster slots\n"), Place::Connection);
+    assert_eq!(place(b"cluster countkeysinslot 1\n"), Place::Slot);
+    assert_eq!(place(b"cluster nosuch\n"), Place::Connection);
+    assert_eq!(place(b"object encoding k\n"), Place::Key);
+    assert_eq!(place(b"object help\n"), Place::Connection);
+    assert_eq!(place(b"get k\n"), Place::Key);
+    assert_eq!(place(b"carousel status\n"), Place::Control);
+}
+
+#[test]
+fn flags_and_categories_are_those_that_redis_shows() {
+    let facts = |name: &str| {
+        let spec = lookup(name.as_bytes()).unwrap();
+        (spec.flags.names().collect::<Vec<_>>(), spec.acl_categories().collect::<Vec<_>>())
+    };
+    assert_eq!(facts("GET"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@string"]));
+    assert_eq!(facts("SET"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@string"]));
+    assert_eq!(facts("KEYS"), (vec!["readonly"], vec!["@read", "@dangerous", "@slow", "@keyspace"]));
+    assert_eq!(facts("DBSIZE"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@keyspace"]));
+    assert_eq!(facts("ASKING"), (vec!["fast"], vec!["@fast", "@connection"]));
+    assert_eq!(facts("CONFIG"), (Vec::new(), vec!["@slow"]));
+    assert_eq!(facts("PING"), (vec!["fast"], vec!["@fast", "@connection"]));
+    assert_eq!(
+        facts("SHUTDOWN"),
+        (
+            vec!["admin", "noscript", "loading", "stale", "no_multi", "allow_busy"],
+            vec!["@admin", "@dangerous", "@slow"]
+        )
+    );
+    assert_eq!(format!("{:?}", Flags::WRITE | Flags::FAST), r#"{"write", "fast"}"#);
+}

@@ -4,7 +4,7 @@
 //! and the command. A command is judged as a whole before the state is touched: a refused one changes nothing but
 //! [`ClusterState::version`]. Only the expected epoch of a [`SlotChange`] is judged later, slot by slot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId, SlotMap, SlotRun};
 
@@ -156,9 +156,20 @@ fn change_slots(state: &mut ClusterState, changes: &[SlotChange], epoch: Option<
                 epoch: epoch_new,
                 recovering: false,
             };
-            let changed = slots.replace(run, |old| old.epoch == change.expected_epoch);
+            let fits = |old: &SlotRun| {
+                old.epoch == change.expected_epoch && (epoch.is_some() || !old.recovering)
+            };
+            let count = change.last.get() - change.first.get() + 1;
+            if restarted(&state.members, change) {
+                let refused = (change.first.get()..=change.last.get())
+                    .filter_map(SlotId::new)
+                    .filter(|slot| state.slots.run_of(*slot).is_some_and(fits))
+                    .count() as u16;
+                return ChangeOutcome { changed: 0, stale: count - refused, refused };
+            }
+            let changed = slots.replace(run, fits);
             changed_total += u32::from(changed);
-            ChangeOutcome { changed, stale: change.last.get() - change.first.get() + 1 - changed }
+            ChangeOutcome { changed, stale: count - changed, refused: 0 }
         })
         .collect();
     if changed_total > 0 {
@@ -167,6 +178,12 @@ fn change_slots(state: &mut ClusterState, changes: &[SlotChange], epoch: Option<
         shrink_plan(state);
     }
     Ok(ConfigReply::Changed(outcomes))
+}
+
+/// Has a node of the new set started anew since the change was prepared?
+fn restarted(members: &BTreeMap<NodeId, Member>, change: &SlotChange) -> bool {
+    let now = |node: &NodeId| members.get(node).map(|member| member.incarnation);
+    change.replicas.iter().zip(&change.incarnations).any(|(node, then)| now(node) != Some(*then))
 }
 
 fn set_plan(state: &mut ClusterState, version: u64, expected_version: u64, targets: &[SlotRun]) -> Applied {

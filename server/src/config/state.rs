@@ -79,6 +79,9 @@ pub struct SlotChange {
     pub expected_epoch: Epoch,
     /// The new set, primary first.
     pub replicas: Vec<NodeId>,
+    /// The processes that the proposer knows to hold the slots: parallel to `replicas`, or empty for a recovery, which
+    /// asks them itself. A node that has restarted since may have lost what it held, so the change is refused.
+    pub incarnations: Vec<Incarnation>,
 }
 
 /// An entry of the config group's log.
@@ -107,7 +110,8 @@ pub enum ConfigCommand {
     TakeEpoch,
     /// Changes slots: those still at their expected epoch get the new set, and `recovering` ends; the others stay.
     /// With `epoch` (taken before, for a recovery) all get that one; it must be higher than the expected one and
-    /// not above `last_epoch`. Without, one fresh epoch serves the whole entry. Replies [`ConfigReply::Changed`].
+    /// not above `last_epoch`. Without, one fresh epoch serves the whole entry, and slots that are `recovering` stay:
+    /// their primary, which prepared the change, is gone. Replies [`ConfigReply::Changed`].
     ChangeSlots {
         /// What to change.
         changes: Vec<SlotChange>,
@@ -147,6 +151,9 @@ pub enum ConfigReply {
 pub struct ChangeOutcome {
     /// Slots that changed.
     pub changed: u16,
-    /// Slots that were at another epoch and stayed.
+    /// Slots that were at another epoch, or recovering, and stayed: the map says what became of them.
     pub stale: u16,
+    /// Slots that were as expected and stayed because a node of the new set has restarted. Nothing that is still on
+    /// its way can change them, so their primary may go on as before.
+    pub refused: u16,
 }

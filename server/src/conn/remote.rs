@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use carousel_protocol::command_table::{self, Merge, Place};
+use carousel_protocol::command_table::{self, Place};
 use carousel_protocol::resp::{Limits, Parsed, RequestParser, Version};
 use carousel_protocol::ShardId;
 
@@ -113,11 +113,11 @@ impl RemoteBatch {
         let spec = command_table::lookup(argv.get(0)).expect("the sending shard looked it up");
         let reply = self.replies.ends.len();
         let out = &mut self.replies.bytes;
-        let on_all = spec.place == Place::AllShards || spec.merge == Merge::Concat;
-        let slot = super::scatter::slot_of(spec, argv);
-        let request = Request { spec, slot: slot.unwrap_or(shard.tables.slot_at(0)), argv, version: self.version };
-        if on_all {
-            let holds = shard.execute_on_all(now, request, out);
+        let on_any = matches!(spec.place_for(argv), Place::AllShards | Place::Slot);
+        let slot = super::scatter::slot_of(spec, argv).unwrap_or(shard.slot_at(0));
+        let request = Request { spec, slot, argv, version: self.version };
+        if on_any {
+            let holds = shard.execute_on_any(now, request, out);
             self.held.extend(holds.into_iter().filter(|hold| *hold != Hold::None).map(|hold| (hold, reply)));
         } else {
             match shard.execute(now, request, out) {

@@ -3,24 +3,32 @@
 //! On a lone node a command may name keys of any slots: each shard gets the part with its own keys. (Several shards
 //! do not make it atomic yet: another client may see one part before the other.)
 
-use carousel_protocol::command_table::{CommandSpec, Merge, Place};
-use carousel_protocol::resp::{Argv, ReplyWriter, Version, encode_request, parse_reply, Reply};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Merge};
+use carousel_protocol::resp::number::parse_i64;
+use carousel_protocol::resp::{Argv, Reply, ReplyWriter, Version, encode_request, parse_reply};
 use carousel_protocol::{ShardId, SlotId, key_slot};
 
 use super::batch::Errand;
-use crate::command::scan_cursor_slot;
+use crate::command::{parse_scan_cursor, scan_cursor_shard};
 
-/// The slot that routes a request: of its first key, of the slot that it names, or of its cursor. `None` where the
-/// request names none.
+/// The slot of a request's first key; `None` where it has none.
 pub(super) fn slot_of(spec: &CommandSpec, argv: Argv<'_>) -> Option<SlotId> {
-    match spec.place {
-        Place::Key => {
-            let first = spec.keys.first;
-            (first > 0 && (first as usize) < argv.len()).then(|| key_slot(argv.get(first as usize)))
-        }
-        Place::Slot => scan_cursor_slot(spec, argv),
-        Place::Connection | Place::AllShards | Place::Control => None,
-    }
+    let first = spec.keys.first;
+    (first > 0 && (first as usize) < argv.len()).then(|| key_slot(argv.get(first as usize)))
+}
+
+/// The shard that a request of [`Place::Slot`] goes to: that of its cursor, or of the slot that it names. One that
+/// makes no sense goes to the first, which says what is wrong with it.
+pub(super) fn shard_of(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> ShardId {
+    let shard = match spec.id {
+        CommandId::Scan => parse_scan_cursor(argv.get(1)).map(|cursor| scan_cursor_shard(cursor, shard_count)),
+        _ => (argv.len() > 2)
+            .then(|| parse_i64(argv.get(2)))
+            .flatten()
+            .and_then(|slot| SlotId::new(u16::try_from(slot).ok()?))
+            .map(|slot| ShardId::of_slot(slot, shard_count)),
+    };
+    shard.unwrap_or(ShardId(0))
 }
 
 /// Do all keys share one slot?
@@ -141,6 +149,14 @@ impl Gather {
                         Reply::Null => writer.null(),
                         other => unreachable!("elements are strings or nil, not {other:?}"),
                     }
+                }
+            }
+            Merge::Any => {
+                let found = replies.map(|(reply, _)| reply).find(|reply| *reply != Reply::Null);
+                match found {
+                    Some(Reply::Bulk(bytes)) => writer.bulk(&bytes),
+                    None => writer.null(),
+                    Some(other) => unreachable!("the command answers a string or nil, not {other:?}"),
                 }
             }
             Merge::None => unreachable!("a command without a merge rule is not split"),

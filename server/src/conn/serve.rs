@@ -191,7 +191,10 @@ impl Connection {
         match spec.place_for(argv) {
             Place::Key if spec.keys.first == spec.keys.last => self.run_on_slot(now, spec, argv),
             Place::Key => self.run_on_keys(now, spec, argv),
-            Place::Slot => self.run_on_slot(now, spec, argv),
+            Place::Slot => {
+                self.run_on_shard(now, spec, argv);
+                ControlFlow::Continue(())
+            }
             Place::AllShards => {
                 self.run_on_shards(now, spec, argv);
                 ControlFlow::Continue(())
@@ -207,17 +210,11 @@ impl Connection {
         }
     }
 
-    /// A command with one key, or one slot.
+    /// A command with one key.
     #[inline]
     fn run_on_slot(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
-        let slot = match spec.place {
-            Place::Key if spec.keys.first == 1 => key_slot(argv.get(1)),
-            _ => match scatter::slot_of(spec, argv) {
-                Some(slot) => slot,
-                // Nothing routes it: any shard knows what is wrong with it.
-                None => self.handle.first_slot(),
-            },
-        };
+        // Without a key, as `OBJECT HELP`, nothing routes it: any shard knows the answer.
+        let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());
         let owner = self.handle.owner(slot);
         if owner != self.handle.id {
             self.send_whole(owner, argv);
@@ -278,6 +275,19 @@ impl Connection {
         ControlFlow::Continue(())
     }
 
+    /// A command on a shard's own state, whoever leads its slots: SCAN, COUNTKEYSINSLOT.
+    fn run_on_shard(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
+        let owner = scatter::shard_of(spec, argv, self.handle.shard_count);
+        if owner != self.handle.id {
+            self.send_whole(owner, argv);
+            return;
+        }
+        let request = Request { spec, slot: self.handle.first_slot(), argv, version: self.session.version };
+        let start = self.batch.out.len();
+        let holds = self.handle.core.borrow_mut().execute_on_any(now, request, &mut self.batch.out);
+        holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
+    }
+
     /// A command that several shards execute a part of.
     fn run_on_shards(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
         let mut gather = Gather::new(spec.merge, self.session.version);
@@ -294,7 +304,7 @@ impl Connection {
                         let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());
                         let request = Request { spec, slot, argv, version: self.session.version };
                         let start = self.batch.out.len();
-                        let holds = self.handle.core.borrow_mut().execute_on_all(now, request, &mut out);
+                        let holds = self.handle.core.borrow_mut().execute_on_any(now, request, &mut out);
                         holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
                     }
                 }

@@ -1,1 +1,21 @@
-//! (control)
+//! The node's control thread: a tokio loop beside the shards, off the data path.
+//!
+//! It accepts clients and hands them to the shards, takes part in the config group, registers the process,
+//! publishes the agreed state, proposes the changes that the shards have prepared, answers operators, and on the config
+//! group's leader recovers the slots of restarted nodes.
+
+pub mod accept;
+mod admin;
+mod changes;
+mod node_rpc;
+mod probe;
+mod publish;
+mod recover;
+mod register;
+mod request;
+mod run;
+
+pub use node_rpc::{NodeReply, NodeRequest};
+pub use probe::Probe;
+pub use request::{ControlRequest, ToControl};
+pub use run::{ControlSeat, run_control};

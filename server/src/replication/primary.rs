@@ -12,7 +12,7 @@ impl Shard {
     pub fn link_up(&mut self, peer: PeerIndex) {
         self.detach_all(peer);
         self.peers[peer].up = true;
-        for slot in self.tables.slots().collect::<Vec<_>>() {
+        for slot in self.tables.slots() {
             self.offer(slot, peer);
         }
     }

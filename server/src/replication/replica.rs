@@ -180,7 +180,7 @@ impl Shard {
 
     /// Applies what is pending up to `seq`.
     pub(crate) fn apply_up_to(&mut self, index: usize, seq: Seq) {
-        let slot = self.tables.slot_at(index);
+        let slot = self.slot_at(index);
         while let Some((next, record)) = self.slots[index].replication_mut().pending.pop_front_if(|p| p.0 <= seq) {
             let (header, payload, _) = decode_record(&record).ok().flatten().expect("checked on arrival");
             if header.kind == RecordKind::Effects {
@@ -192,9 +192,8 @@ impl Shard {
 
     /// Applies effects that were checked to decode.
     pub(crate) fn apply_effects(&mut self, slot: SlotId, payload: &[u8]) {
-        let (table, hasher) = self.tables.table_and_hasher(slot);
         for effect in EffectIter::new(payload) {
-            effect.expect("checked on arrival").apply(table, hasher);
+            self.tables.apply(slot, &effect.expect("checked on arrival"));
         }
     }
 
@@ -264,6 +263,7 @@ fn well_formed(kind: RecordKind, payload: &[u8]) -> bool {
         | RecordKind::InstallDone
         | RecordKind::Start
         | RecordKind::CleanStop
+        | RecordKind::WriteEnd
         | RecordKind::SetPosition => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId, SlotRun};
+use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, SlotId, SlotRun};
 
 use super::slot::{Change, Follower, FollowerState, Lead, Role, Serve};
 use super::{Shard, Standing};
@@ -26,12 +26,15 @@ impl Shard {
         if incarnation.is_none() {
             return;
         }
-        for run in state.slots.runs() {
-            for slot in self.own_slots(run) {
-                let index = self.index(slot);
-                if self.slots[index].replication_mut().map != (run.epoch, run.recovering) {
-                    self.adopt(slot, run);
-                }
+        let mut runs = state.slots.runs().iter().peekable();
+        for slot in self.tables.slots() {
+            while runs.peek().is_some_and(|run| run.last < slot) {
+                runs.next();
+            }
+            let Some(run) = runs.peek().filter(|run| run.first <= slot) else { continue };
+            let index = self.index(slot);
+            if self.slots[index].replication_mut().map != (run.epoch, run.recovering) {
+                self.adopt(slot, run);
             }
         }
         self.adopt_plan(&state);
@@ -42,18 +45,13 @@ impl Shard {
             tracing::error!(keys = self.tables.keys_total(), "keys written while the node was joining are dropped");
         }
         self.effects.set_recording(true);
-        for slot in self.tables.slots().collect::<Vec<_>>() {
+        for slot in self.tables.slots() {
             // Seqs of a life without a cluster compare with nobody's.
             if self.slot(slot).last_seq > Seq(0) {
                 self.drop_copy(slot);
             }
             self.slot_mut(slot).serve = Serve::Elsewhere;
         }
-    }
-
-    fn own_slots(&self, run: &SlotRun) -> Vec<SlotId> {
-        let (id, count) = (self.options.id, self.options.shard_count);
-        run.slots().filter(|slot| ShardId::of_slot(*slot, count) == id).collect()
     }
 
     fn adopt(&mut self, slot: SlotId, run: &SlotRun) {

@@ -78,6 +78,13 @@ pub enum ToShard {
         /// Gets the reports when the promise is durable.
         reply: oneshot::Sender<SealReports>,
     },
+    /// See [`Shard::change_refused`].
+    ChangeRefused {
+        /// The slot.
+        slot: SlotId,
+        /// The epoch that the change was prepared in.
+        epoch: Epoch,
+    },
     /// See [`Shard::reserve`].
     Reserve {
         /// For how long.
@@ -204,7 +211,7 @@ impl ShardHandle {
 
     /// Any slot of this shard.
     pub(crate) fn first_slot(&self) -> SlotId {
-        self.core.borrow().tables.slot_at(0)
+        self.core.borrow().slot_at(0)
     }
 
     /// The shard of this node that owns a slot.
@@ -335,6 +342,7 @@ impl ShardHandle {
                 self.seals.borrow_mut().push((reply, reports));
                 self.flush.set();
             }
+            ToShard::ChangeRefused { slot, epoch } => self.core.borrow_mut().change_refused(slot, epoch),
             ToShard::Reserve { duration, reply } => {
                 let until_ns = self.now().mono_ns + duration.as_nanos() as u64;
                 let _ = reply.send(self.core.borrow_mut().reserve(until_ns));

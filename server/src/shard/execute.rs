@@ -63,8 +63,9 @@ impl Shard {
         Ok(self.execute_admitted(now, request, out))
     }
 
-    /// Executes a request on every slot that is led here, as KEYS, DBSIZE and FLUSHALL do.
-    pub fn execute_on_all(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {
+    /// Executes a request that is about no one slot: on those that are led here, as KEYS, DBSIZE, SCAN and FLUSHALL
+    /// do, or on whatever the shard holds.
+    pub fn execute_on_any(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {
         let hold = self.execute_admitted(now, request, out);
         match self.standing {
             // One hold per slot that has anything uncommitted.
@@ -78,15 +79,9 @@ impl Shard {
     }
 
     fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {
-        let slots = &self.slots;
-        let (id, count) = (self.options.id, self.options.shard_count);
-        let owned = |slot: SlotId| {
-            carousel_protocol::ShardId::of_slot(slot, count) == id
-                && matches!(
-                    slots[crate::command::local_index(slot, count)].serve,
-                    Serve::Leading | Serve::LeadingReadOnly
-                )
-        };
+        let (slots, local) = (&self.slots, self.tables.local_slots());
+        let owned =
+            |slot: SlotId| matches!(slots[local.index_of(slot)].serve, Serve::Leading | Serve::LeadingReadOnly);
         let mut exec = Exec {
             now,
             tables: &mut self.tables,
@@ -167,26 +162,14 @@ impl Shard {
         (own + followers, self.write_quorum_of(lead.set.len()))
     }
 
-    /// Removes keys whose time has come, for at most `budget` keys; returns whether there may be more.
+    /// Removes keys whose time has come, for at most about `budget` of them; returns whether there may be more.
     pub fn expire(&mut self, now: Now, budget: usize) -> bool {
-        let mut left = budget;
-        for _ in 0..self.slots.len() {
-            let slot = self.tables.slot_at(self.expire_cursor);
-            let leads = self.leads(slot);
-            let more = leads && {
-                let removed = crate::command::expire_step(&mut self.tables, &mut self.effects, slot, now, left);
-                self.counters.expired_keys += removed as u64;
-                left -= removed.min(left);
-                left == 0
-            };
-            if more {
-                break;
-            }
-            self.expire_cursor = (self.expire_cursor + 1) % self.slots.len();
-        }
+        let (slots, local) = (&self.slots, self.tables.local_slots());
+        let owned = |slot: SlotId| slots[local.index_of(slot)].serve == Serve::Leading;
+        let removed = self.expire_cycle.step(&mut self.tables, &mut self.effects, &owned, now.unix_ms, budget);
         if !self.effects.is_empty() {
             self.record_effects();
         }
-        left == 0
+        removed >= budget
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
 
-use crate::command::{EffectSink, Tables};
+use crate::command::{EffectSink, ExpireCycle, Tables};
 use crate::config::ClusterState;
 use crate::replication::Frames;
 use crate::shard::slot::{LinkId, PeerIndex, Slot};
@@ -89,8 +89,7 @@ pub struct Shard {
     pub(crate) changes_queued: VecDeque<SlotId>,
     /// Changes begun and not ended.
     pub(crate) changes_active: usize,
-    /// Where active expiry goes on.
-    pub(crate) expire_cursor: usize,
+    pub(crate) expire_cycle: ExpireCycle,
     /// Counted since the start, for progress and INFO.
     pub counters: Counters,
 }
@@ -104,8 +103,6 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Slots whose transfer ended.
     pub transfers_done: u64,
-    /// Keys removed because their time had come.
-    pub expired_keys: u64,
 }
 
 /// A remote shard that holds, or is to hold, copies of slots led here.
@@ -166,7 +163,7 @@ impl Shard {
             tail_bytes: 0,
             changes_queued: VecDeque::new(),
             changes_active: 0,
-            expire_cursor: 0,
+            expire_cycle: ExpireCycle::new(),
             counters: Counters::default(),
         }
     }
@@ -191,6 +188,11 @@ impl Shard {
 
     pub(crate) fn index(&self, slot: SlotId) -> usize {
         self.tables.local_index(slot)
+    }
+
+    /// The slot of that index; see [`Self::index`].
+    pub(crate) fn slot_at(&self, index: usize) -> SlotId {
+        self.tables.local_slots().slot_at(index).expect("indices come from slots")
     }
 
     /// The slot's state.
@@ -230,11 +232,6 @@ impl Shard {
     /// Members that the node does not reach, as its control thread sees it.
     pub fn set_unreachable(&mut self, unreachable: Arc<BTreeSet<NodeId>>) {
         self.unreachable = unreachable;
-    }
-
-    /// Sum of bytes that keys and values take.
-    pub fn used_bytes(&self) -> usize {
-        self.tables.slots().map(|slot| self.tables.table(slot).used_bytes()).sum()
     }
 
     /// Bytes of a record read from the buffer of a link or of a turn.

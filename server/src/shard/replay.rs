@@ -94,7 +94,7 @@ impl Shard {
                 self.slots[index].replication_mut().history = history;
                 self.replay_copy(index, seq);
             }
-            RecordKind::Start | RecordKind::CleanStop => {}
+            RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd => {}
         }
         Ok(())
     }
@@ -111,13 +111,14 @@ impl Shard {
 
     fn replay_effects(&mut self, slot: SlotId, seq: Seq, effects: &[u8], staged: bool) -> Result<(), ReplayError> {
         let index = self.index(slot);
-        let (live, hasher) = self.tables.table_and_hasher(slot);
-        let table = match self.slots[index].replication.as_mut().and_then(|r| r.incoming.as_mut()) {
-            Some(incoming) if staged => &mut incoming.table,
-            _ => live,
-        };
+        let incoming = self.slots[index].replication.as_mut().and_then(|r| r.incoming.as_mut());
+        let mut incoming = incoming.filter(|_| staged);
         for effect in EffectIter::new(effects) {
-            effect.map_err(|source| ReplayError::Effects { slot, seq, source })?.apply(table, hasher);
+            let effect = effect.map_err(|source| ReplayError::Effects { slot, seq, source })?;
+            match incoming.as_mut() {
+                Some(incoming) => effect.apply(&mut incoming.table, self.tables.hasher()),
+                None => self.tables.apply(slot, &effect),
+            }
         }
         Ok(())
     }

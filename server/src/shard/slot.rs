@@ -34,7 +34,6 @@ pub enum Serve {
 }
 
 /// A slot's state; the keys are in `Tables` under the same index.
-#[derive(Debug)]
 pub struct Slot {
     /// Asked first by every request.
     pub serve: Serve,
@@ -59,7 +58,7 @@ pub enum Role {
 }
 
 /// A slot's state in a cluster.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Replication {
     /// This node's part, as of the map applied last.
     pub role: Role,
@@ -202,7 +201,6 @@ pub struct TailRecord {
 }
 
 /// A copy under construction.
-#[derive(Debug)]
 pub struct Incoming {
     /// Who builds it.
     pub link: LinkId,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use carousel_protocol::{Epoch, NodeId, Seq, ShardId, SlotId};
+use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 
 use super::slot::{FollowerState, LinkId, PeerIndex, Role};
 use super::{InFlight, Shard, Standing};
@@ -55,6 +55,8 @@ pub struct ReadyChange {
     pub epoch: Epoch,
     /// The new set, primary first.
     pub replicas: Vec<NodeId>,
+    /// Their processes, parallel to `replicas`.
+    pub incarnations: Vec<Incarnation>,
 }
 
 /// What a turn leaves to its driver, in the order in which it must happen.
@@ -244,7 +246,7 @@ impl Shard {
 
     fn tell_commits(&mut self) {
         for index in std::mem::take(&mut self.turn.commits) {
-            let slot = self.tables.slot_at(index);
+            let slot = self.slot_at(index);
             let seq = self.slots[index].commit;
             let Some(lead) = self.slots[index].lead() else { continue };
             if seq < lead.barrier {

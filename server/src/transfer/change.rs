@@ -6,18 +6,18 @@
 //! get ASK, the newcomer parks them), else every ack needs the quorums of both sets; when the last record is held by
 //! both quorums, `Proposed`: from here on only a committed entry ends it.
 
-use carousel_protocol::SlotId;
+use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 
 use crate::config::ClusterState;
 use crate::limits::CHANGES_ACTIVE_MAX;
 use crate::replication::ToReplica;
-use crate::shard::slot::{Change, FollowerState, Serve};
+use crate::shard::slot::{Change, FollowerState, Lead, Serve};
 use crate::shard::{ReadyChange, Shard};
 
 impl Shard {
     /// Queues the changes that the plan wants of slots led here, and ends those that it wants no more.
     pub(crate) fn adopt_plan(&mut self, state: &ClusterState) {
-        for slot in self.tables.slots().collect::<Vec<_>>() {
+        for slot in self.tables.slots() {
             let index = self.index(slot);
             let Some(lead) = self.slots[index].lead_mut() else { continue };
             let target = state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
@@ -67,13 +67,13 @@ impl Shard {
 
     /// Does the next step of the slot's change, if it has one that can be done.
     pub(crate) fn advance_change(&mut self, index: usize) {
-        let slot = self.tables.slot_at(index);
+        let slot = self.slot_at(index);
         let me = self.options.me;
         let serve = self.slots[index].serve;
         let last_seq = self.slots[index].last_seq;
         let commit = self.slots[index].commit;
         let Some(lead) = self.slots[index].lead_mut() else { return };
-        let in_step = |lead: &crate::shard::slot::Lead, target: &[carousel_protocol::NodeId]| {
+        let in_step = |lead: &Lead, target: &[NodeId]| {
             target.iter().filter(|node| **node != me).all(|node| {
                 lead.followers.iter().any(|f| f.node == *node && f.state == FollowerState::InStep && f.acked.0 > 0)
             })
@@ -103,7 +103,10 @@ impl Shard {
                     self.reopen(index);
                     return;
                 }
-                let ready = ReadyChange { slot, epoch: lead.epoch, replicas: target.clone() };
+                let (epoch, replicas) = (lead.epoch, target.clone());
+                let incarnations = self.incarnations_of(&replicas);
+                let ready = ReadyChange { slot, epoch, replicas, incarnations };
+                let lead = self.slots[index].lead().expect("leads");
                 // A successor must hold everything itself, not only its quorum. A primary that stays has the rest.
                 let successor_has_all = ready.replicas[0] == me
                     || commit == last_seq
@@ -119,9 +122,29 @@ impl Shard {
         }
     }
 
+    fn incarnations_of(&self, nodes: &[NodeId]) -> Vec<Incarnation> {
+        let state = self.cluster().expect("only a member changes sets");
+        nodes.iter().map(|node| state.members[node].incarnation).collect()
+    }
+
+    /// The config group has refused the change that was prepared in `epoch`, and nothing that is still on its way
+    /// can carry it out: go on as before, and prepare it anew.
+    pub fn change_refused(&mut self, slot: SlotId, epoch: Epoch) {
+        let index = self.index(slot);
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        if lead.epoch != epoch {
+            return;
+        }
+        if let Change::Proposed { target } = &lead.change {
+            lead.change = Change::Closing { target: target.clone() };
+            self.reopen(index);
+            self.set_followers(slot);
+        }
+    }
+
     /// Takes back a freeze that nobody has been told of in the config group.
     fn reopen(&mut self, index: usize) {
-        let slot = self.tables.slot_at(index);
+        let slot = self.slot_at(index);
         let Some(lead) = self.slots[index].lead_mut() else { return };
         let Change::Closing { target } = &lead.change else { return };
         let (target, epoch) = (target.clone(), lead.epoch);

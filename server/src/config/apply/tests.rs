@@ -40,7 +40,7 @@ fn run(first: u16, last: u16, set: &[u8]) -> SlotRun {
 
 fn change(first: u16, last: u16, expected: u64, set: &[u8]) -> SlotChange {
     let run = run(first, last, set);
-    SlotChange { first: run.first, last: run.last, expected_epoch: Epoch(expected), replicas: run.replicas }
+    SlotChange { first: run.first, last: run.last, expected_epoch: Epoch(expected), replicas: run.replicas, incarnations: Vec::new() }
 }
 
 fn create_command() -> ConfigCommand {
@@ -203,7 +203,7 @@ fn a_change_is_judged_slot_by_slot() {
     let first = ConfigCommand::ChangeSlots { changes: vec![change(10, 19, 1, &[3, 2])], epoch: None };
     assert_eq!(
         apply(&mut state, &first),
-        ConfigReply::Changed(vec![ChangeOutcome { changed: 10, stale: 0 }])
+        ConfigReply::Changed(vec![ChangeOutcome { changed: 10, stale: 0, refused: 0 }])
     );
     assert_eq!(state.last_epoch, Epoch(2));
 
@@ -215,8 +215,8 @@ fn a_change_is_judged_slot_by_slot() {
     assert_eq!(
         apply(&mut state, &second),
         ConfigReply::Changed(vec![
-            ChangeOutcome { changed: 20, stale: 10 },
-            ChangeOutcome { changed: 5, stale: 5 }
+            ChangeOutcome { changed: 20, stale: 10, refused: 0 },
+            ChangeOutcome { changed: 5, stale: 5, refused: 0 }
         ])
     );
     let expect = |first, last, set: &[u8], epoch| SlotRun { epoch: Epoch(epoch), ..run(first, last, set) };
@@ -239,7 +239,7 @@ fn a_change_that_changes_nothing_uses_no_epoch() {
     let before = state.clone();
     assert_eq!(
         apply(&mut state, &stale),
-        ConfigReply::Changed(vec![ChangeOutcome { changed: 0, stale: 10 }])
+        ConfigReply::Changed(vec![ChangeOutcome { changed: 0, stale: 10, refused: 0 }])
     );
     assert_eq!(state, ClusterState { version: before.version + 1, ..before });
 }
@@ -254,7 +254,7 @@ fn a_recovery_uses_the_epoch_taken_for_it_and_ends_recovering() {
     let recovery = ConfigCommand::ChangeSlots { changes: changes.clone(), epoch: Some(Epoch(2)) };
     assert_eq!(
         apply(&mut state, &recovery),
-        ConfigReply::Changed(vec![ChangeOutcome { changed: 4000, stale: 0 }])
+        ConfigReply::Changed(vec![ChangeOutcome { changed: 4000, stale: 0, refused: 0 }])
     );
     assert_eq!(state.last_epoch, Epoch(3));
     let recovered = state.slots.run_of(slot(6000)).unwrap();
@@ -264,7 +264,7 @@ fn a_recovery_uses_the_epoch_taken_for_it_and_ends_recovering() {
     // The same recovery committed twice finds nothing left at its expected epoch.
     assert_eq!(
         apply(&mut state, &recovery),
-        ConfigReply::Changed(vec![ChangeOutcome { changed: 0, stale: 4000 }])
+        ConfigReply::Changed(vec![ChangeOutcome { changed: 0, stale: 4000, refused: 0 }])
     );
     for epoch in [Epoch(1), Epoch(4)] {
         let why = apply_refused(
@@ -273,6 +273,36 @@ fn a_recovery_uses_the_epoch_taken_for_it_and_ends_recovering() {
         );
         assert!(why.contains("must be above 1 and at most 3"), "{why}");
     }
+}
+
+#[test]
+fn a_change_that_counts_on_a_process_which_is_gone_is_refused() {
+    let mut state = created();
+    let incarnations = vec![Incarnation(1), Incarnation(1)];
+    let prepared = SlotChange { incarnations, ..change(0, 9, 1, &[2, 3]) };
+    apply(&mut state, &ConfigCommand::Register(spec(3, 77)));
+    let entry = ConfigCommand::ChangeSlots { changes: vec![prepared.clone()], epoch: None };
+    let outcome = ChangeOutcome { changed: 0, stale: 0, refused: 10 };
+    assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
+    // Prepared with the new process it goes through.
+    let incarnations = vec![Incarnation(1), Incarnation(2)];
+    let entry = ConfigCommand::ChangeSlots { changes: vec![SlotChange { incarnations, ..prepared }], epoch: None };
+    let outcome = ChangeOutcome { changed: 10, stale: 0, refused: 0 };
+    assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
+}
+
+#[test]
+fn only_a_recovery_changes_slots_whose_primary_is_gone() {
+    let mut state = created();
+    apply(&mut state, &ConfigCommand::Register(spec(1, 77)));
+    let changes = vec![change(0, 9, 1, &[1, 3])];
+    let entry = ConfigCommand::ChangeSlots { changes: changes.clone(), epoch: None };
+    let outcome = ChangeOutcome { changed: 0, stale: 10, refused: 0 };
+    assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
+    let ConfigReply::Epoch(epoch) = apply(&mut state, &ConfigCommand::TakeEpoch) else { panic!("no epoch") };
+    let entry = ConfigCommand::ChangeSlots { changes, epoch: Some(epoch) };
+    let outcome = ChangeOutcome { changed: 10, stale: 0, refused: 0 };
+    assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
 }
 
 #[test]
@@ -378,6 +408,7 @@ fn any_command() -> impl Strategy<Value = ConfigCommand> {
         last: run.last,
         expected_epoch: Epoch(epoch),
         replicas: run.replicas,
+        incarnations: Vec::new(),
     });
     prop_oneof![
         1 => Just(create_command()),

@@ -1,0 +1,268 @@
+//! The client against scripted servers.
+
+use std::time::Duration;
+
+use carousel_protocol::resp::Reply;
+
+use crate::mock::{Act, MockServer, Seen, listener};
+use crate::{
+    Address, ClientError, ClusterClient, ConnectOptions, Connection, Options, RequestError, RetryOptions,
+};
+
+fn quick() -> Options {
+    Options {
+        connections_per_node: 1,
+        refresh_pause: Duration::from_millis(1),
+        retry: RetryOptions {
+            deadline: Duration::from_secs(20),
+            attempt_timeout: Duration::from_secs(5),
+            pause_min: Duration::from_millis(1),
+            pause_max: Duration::from_millis(5),
+            retry_unknown_writes: false,
+        },
+        ..Options::default()
+    }
+}
+
+/// A server with all slots that leaves everything but the map to `script`.
+async fn whole(mut script: impl FnMut(&Seen) -> Act + Send + 'static) -> MockServer {
+    let (listener, own) = listener().await;
+    MockServer::on(listener, move |seen| match seen.words.as_str() {
+        "CLUSTER SLOTS" => Act::slots(&[(0, 16383, &own)]),
+        _ => script(seen),
+    })
+}
+
+async fn client_of(server: &MockServer, options: Options) -> ClusterClient {
+    ClusterClient::connect(vec![server.address().clone()], options).await.unwrap()
+}
+
+/// Answers `first` once and `rest` from then on.
+fn once(first: Act, rest: Act) -> impl FnMut(&Seen) -> Act + Send {
+    let mut first = Some(first);
+    move |_| first.take().unwrap_or_else(|| rest.clone())
+}
+
+#[tokio::test]
+async fn many_requests_at_once_share_a_connection_and_each_gets_its_own_reply() {
+    let server = MockServer::start(|seen| Act::bulk(seen.words.as_bytes())).await;
+    let connection = Connection::connect(server.address(), &ConnectOptions::default()).await.unwrap();
+    let tasks: Vec<_> = (0..2000)
+        .map(|i| {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                let word = i.to_string();
+                let reply = connection.request(&[b"ECHO", word.as_bytes()]).await.unwrap();
+                assert_eq!(reply, Reply::Bulk(format!("ECHO {i}").into_bytes()));
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(server.seen().iter().all(|seen| seen.connection == 0));
+}
+
+#[tokio::test]
+async fn push_messages_answer_no_request() {
+    let reply = Act::Raw(b">2\r\n$7\r\nmessage\r\n$1\r\nx\r\n:7\r\n".to_vec());
+    let server = MockServer::start(move |_| reply.clone()).await;
+    let connection = Connection::connect(server.address(), &ConnectOptions::default()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(connection.request(&[b"DBSIZE"]).await, Ok(Reply::Integer(7)));
+    }
+}
+
+#[tokio::test]
+async fn a_full_connection_makes_requests_wait_and_closing_it_sorts_sent_from_unsent() {
+    let server = MockServer::start(|_| Act::Silent).await;
+    let options = ConnectOptions { in_flight_max: 2, ..ConnectOptions::default() };
+    let connection = Connection::connect(server.address(), &options).await.unwrap();
+    let request = || {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.request(&[b"GET", b"k"]).await })
+    };
+    let sent = [request(), request()];
+    while server.count("GET k") < 2 {
+        tokio::task::yield_now().await;
+    }
+    let waiting = request();
+    tokio::task::yield_now().await;
+    connection.close("test over");
+    for task in sent {
+        assert_eq!(task.await.unwrap(), Err(RequestError::Unknown { why: "test over".into() }));
+    }
+    assert_eq!(waiting.await.unwrap(), Err(RequestError::NotSent { why: "test over".into() }));
+    assert_eq!(server.count("GET k"), 2);
+}
+
+#[tokio::test]
+async fn passwords_are_sent_and_their_refusal_is_told() {
+    let server = MockServer::start(|seen| match seen.words.as_str() {
+        "AUTH right" => Act::ok(),
+        "HELLO 3 AUTH default right" => Act::error("ERR unknown command 'HELLO'"),
+        _ => Act::error("WRONGPASS invalid username-password pair"),
+    })
+    .await;
+    let connect = |password: &str, resp3| {
+        let options = ConnectOptions { password: Some(password.into()), resp3, ..ConnectOptions::default() };
+        let address = server.address().clone();
+        async move { Connection::connect(&address, &options).await }
+    };
+    assert!(connect("right", false).await.is_ok());
+    assert!(connect("right", true).await.is_ok(), "falls back to RESP2");
+    let error = connect("wrong", false).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot connect to 127.0.0.1:") && error.contains("WRONGPASS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_moved_slot_is_followed_and_the_map_fetched_again() {
+    let (new_listener, new) = listener().await;
+    let (old_listener, old) = listener().await;
+    let redirect = format!("MOVED 12182 {new}");
+    let (a, b) = (old.clone(), new.clone());
+    let slots = move || Act::slots(&[(0, 12181, &a), (12182, 16383, &b)]);
+    let (then, mut first_map) = (slots.clone(), Some(Act::slots(&[(0, 16383, &old)])));
+    let old = MockServer::on(old_listener, move |seen| match seen.words.as_str() {
+        "CLUSTER SLOTS" => first_map.take().unwrap_or_else(&slots),
+        _ => Act::error(&redirect),
+    });
+    let new = MockServer::on(new_listener, move |seen| match seen.words.as_str() {
+        "CLUSTER SLOTS" => then(),
+        _ => Act::bulk(b"bar"),
+    });
+    let client = client_of(&old, quick()).await;
+    for _ in 0..5 {
+        assert_eq!(client.get(b"foo").await.unwrap(), Some(b"bar".to_vec()));
+    }
+    assert_eq!((old.count("GET foo"), new.count("GET foo")), (1, 5), "learned from the first redirection");
+    while old.count("CLUSTER SLOTS") + new.count("CLUSTER SLOTS") < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_ask_is_followed_with_asking_and_the_next_request_goes_to_the_old_node() {
+    let target = MockServer::start(|_| Act::ok()).await;
+    let redirect = format!("ASK 12182 {}", target.address());
+    let source = whole(move |_| Act::error(&redirect)).await;
+    let client = client_of(&source, quick()).await;
+    client.set(b"foo", b"1").await.unwrap();
+    client.set(b"foo", b"2").await.unwrap();
+    let words: Vec<String> = target.seen().into_iter().map(|seen| seen.words).collect();
+    assert_eq!(words, ["ASKING", "SET foo 1", "ASKING", "SET foo 2"]);
+    assert_eq!(source.count("SET foo 2"), 1);
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for() {
+    for text in ["TRYAGAIN later", "CLUSTERDOWN slot down", "LOADING log", "NOREPLICAS 1 of 2"] {
+        let server = whole(once(Act::error(text), Act::ok())).await;
+        client_of(&server, quick()).await.set(b"k", b"v").await.unwrap();
+        assert_eq!(server.count("SET k v"), 2, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_write_is_reported_a_broken_read_repeated() {
+    let server = whole(once(Act::Drop, Act::bulk(b"v"))).await;
+    let error = client_of(&server, quick()).await.set(b"k", b"v").await.unwrap_err();
+    assert!(error.outcome_unknown(), "{error}");
+    assert_eq!(server.count("SET k v"), 1);
+
+    let server = whole(once(Act::Drop, Act::bulk(b"v"))).await;
+    assert_eq!(client_of(&server, quick()).await.get(b"k").await.unwrap(), Some(b"v".to_vec()));
+    assert_eq!(server.count("GET k"), 2);
+}
+
+#[tokio::test]
+async fn a_broken_write_is_repeated_where_that_is_allowed() {
+    let server = whole(once(Act::Drop, Act::ok())).await;
+    client_of(&server, quick().retry_unknown_writes()).await.set(b"k", b"v").await.unwrap();
+    assert_eq!(server.count("SET k v"), 2);
+}
+
+#[tokio::test]
+async fn a_silent_server_ends_at_the_deadline_and_reads_try_a_new_connection() {
+    let server = whole(|_| Act::Silent).await;
+    let mut options = quick();
+    options.retry.deadline = Duration::from_millis(300);
+    options.retry.attempt_timeout = Duration::from_millis(100);
+    let client = client_of(&server, options).await;
+    let error = client.get(b"k").await.unwrap_err();
+    assert!(matches!(error, ClientError::Deadline { attempts: 2.., .. }), "{error}");
+    let gets = server.seen().into_iter().filter(|seen| seen.words == "GET k");
+    assert!(gets.map(|seen| seen.connection).max() > Some(0));
+    assert!(client.set(b"k", b"v").await.unwrap_err().outcome_unknown());
+}
+
+#[tokio::test]
+async fn a_lost_node_is_left_for_the_one_that_took_over() {
+    let (heir_listener, heir) = listener().await;
+    let map = Act::slots(&[(0, 16383, &heir)]);
+    let heir = MockServer::on(heir_listener, move |seen| match seen.words.as_str() {
+        "CLUSTER SLOTS" => map.clone(),
+        _ => Act::ok(),
+    });
+    let lost = whole(|_| Act::Drop).await;
+    let seeds = vec![lost.address().clone(), heir.address().clone()];
+    let client = ClusterClient::connect(seeds, quick()).await.unwrap();
+    drop(lost);
+    // The connection breaks under the request or before it: only the former leaves the outcome open.
+    let client = match client.set(b"k", b"v").await {
+        Ok(()) => client,
+        Err(error) if error.outcome_unknown() => client,
+        Err(error) => panic!("{error}"),
+    };
+    client.set(b"k", b"w").await.unwrap();
+    assert_eq!(heir.count("SET k w"), 1);
+}
+
+#[tokio::test]
+async fn a_server_without_cluster_is_the_only_node() {
+    let server = MockServer::start(|seen| match seen.words.as_str() {
+        "CLUSTER SLOTS" => Act::error("ERR This instance has cluster support disabled"),
+        _ => Act::bulk(b"v"),
+    })
+    .await;
+    let client = client_of(&server, quick()).await;
+    assert!(client.is_single());
+    assert_eq!(client.get(b"any").await.unwrap(), Some(b"v".to_vec()));
+}
+
+#[tokio::test]
+async fn a_node_that_is_down_is_named_with_its_fault() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let error = ClusterClient::connect(vec![address.clone()], quick()).await.unwrap_err().to_string();
+    assert_eq!(error, format!("no node answers: cannot connect to {address}: connection refused"));
+}
+
+#[tokio::test]
+async fn an_error_that_no_retry_cures_is_returned_at_once_with_the_node() {
+    let server = whole(|_| Act::error("WRONGTYPE Operation against a key")).await;
+    let client = client_of(&server, quick()).await;
+    let error = client.get(b"k").await.unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: WRONGTYPE Operation against a key", server.address()));
+    let error = client.command(&[b"INCR", b"k"]).await.unwrap_err();
+    assert_eq!(error.kind(), "WRONGTYPE");
+    assert_eq!(server.seen().len(), 3, "the map and two requests");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_reply_end_the_connection_with_words() {
+    let server = MockServer::start(|_| Act::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+    let connection = Connection::connect(server.address(), &ConnectOptions::default()).await.unwrap();
+    let error = connection.request(&[b"GET", b"k"]).await.unwrap_err();
+    assert!(error.to_string().contains("does not speak the Redis protocol"), "{error}");
+    assert!(connection.is_closed());
+}
+
+/// The type may cross threads, as callers expect.
+#[test]
+fn clients_are_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<ClusterClient>();
+    shared::<Connection>();
+    shared::<Address>();
+}

@@ -1,0 +1,113 @@
+//! Asking another node, by its client address, who it is.
+
+use std::time::Duration;
+
+use carousel_protocol::resp::{Reply, encode_request, parse_reply};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long a node may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// More than any answer to a probe.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// What a node says of itself to those who may join it: the reply of `CAROUSEL PROBE`, as JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Probe {
+    /// Its software's version.
+    pub carousel_version: String,
+    /// Version of its peer protocol.
+    pub peer_protocol: u16,
+    /// Node id, 40 hex digits.
+    pub id: String,
+    /// Peer port.
+    pub peer_port: u16,
+    /// Number of shards.
+    pub shards: u16,
+    /// Placement weight.
+    pub weight: u32,
+    /// Failure zone.
+    pub zone: String,
+    /// Random number of its process.
+    pub process: u64,
+    /// Cluster that it is a member of.
+    pub cluster_id: Option<String>,
+    /// Keys that it holds.
+    pub keys: u64,
+}
+
+/// Sends one command to a node's client port and returns its reply; an `-ERR` reply is [`Reply::Error`].
+///
+/// # Errors
+/// One line for the operator that says what is wrong with that address.
+pub(super) async fn call(address: &str, password: Option<&str>, args: &[&[u8]]) -> Result<Reply, String> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.map_err(|error| {
+            format!("cannot reach {address}: {error}. Is carousel-server running there, and the address right?")
+        })?;
+        let mut request = Vec::new();
+        if let Some(password) = password {
+            encode_request(&mut request, &[b"AUTH", password.as_bytes()]);
+        }
+        encode_request(&mut request, args);
+        let talk = |error: std::io::Error| format!("{address} does not answer as a Carousel node: {error}");
+        stream.write_all(&request).await.map_err(talk)?;
+        let (mut buffer, mut at) = (Vec::new(), 0);
+        let mut skip = usize::from(password.is_some());
+        loop {
+            let parsed = parse_reply(&buffer[at..])
+                .map_err(|error| format!("{address} does not answer as a Carousel node: {error}"))?;
+            if let Some((reply, used)) = parsed {
+                at += used;
+                if skip == 0 {
+                    return Ok(reply);
+                }
+                skip -= 1;
+                continue;
+            }
+            if buffer.len() > REPLY_BYTES_MAX {
+                return Err(format!("{address} does not answer as a Carousel node: its reply has no end"));
+            }
+            if stream.read_buf(&mut buffer).await.map_err(talk)? == 0 {
+                return Err(format!("{address} closed the connection: it is no Carousel node, or stopping"));
+            }
+        }
+    };
+    tokio::time::timeout(PROBE_TIMEOUT, exchange)
+        .await
+        .map_err(|_| format!("{address} did not answer within {} s", PROBE_TIMEOUT.as_secs()))?
+}
+
+/// Asks the node at `address` who it is.
+///
+/// # Errors
+/// As [`call`]; and where something else than Carousel answers.
+pub(super) async fn probe(address: &str, password: Option<&str>) -> Result<Probe, String> {
+    match call(address, password, &[b"CAROUSEL", b"PROBE"]).await? {
+        Reply::Bulk(json) => serde_json::from_slice(&json)
+            .map_err(|error| format!("{address} answers as no Carousel node of this version: {error}")),
+        Reply::Error(text) => {
+            let text = String::from_utf8_lossy(text.as_ref()).into_owned();
+            Err(if text.starts_with("NOAUTH") || text.starts_with("WRONGPASS") {
+                format!("{address} wants another password: all nodes of a cluster share one requirepass")
+            } else {
+                format!("{address} is not a Carousel node: it answered '{text}'")
+            })
+        }
+        other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
+    }
+}
+
+/// Keeps clients out of a node that is about to join.
+///
+/// # Errors
+/// As [`call`]; and where the node holds keys or is a member.
+pub(super) async fn reserve(address: &str, password: Option<&str>, duration: Duration) -> Result<(), String> {
+    let ms = duration.as_millis().to_string();
+    match call(address, password, &[b"CAROUSEL", b"RESERVE", ms.as_bytes()]).await? {
+        Reply::Bulk(_) => Ok(()),
+        Reply::Error(text) => Err(format!("{address}: {}", String::from_utf8_lossy(text.as_ref()))),
+        other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
+    }
+}

@@ -15,8 +15,8 @@ pub const BULK_BYTES_DEFAULT: u64 = 512 * 1024 * 1024;
 /// The least that `proto-max-bulk-len` may say, as in Redis.
 pub const BULK_BYTES_MIN: u64 = 1024 * 1024;
 
-/// The most that `proto-max-bulk-len` may say: positions in a request are 32 bits wide.
-pub const BULK_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// The most that `proto-max-bulk-len` may say: positions in a request, and the length of a record, are 32 bits wide.
+pub const BULK_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Bytes of one inline request, as in Redis.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;

@@ -122,6 +122,13 @@ const CLIENT: &[SubcommandSpec] = &[
     SubcommandSpec::new("TRACKING", AtLeast(3), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("6.0.0", "Controls server-assisted client-side caching for the connection."),
+    SubcommandSpec::new("TRACKINGINFO", Exactly(2), Place::Connection).flags(NOSCRIPT_ALWAYS).docs(
+        "6.2.0",
+        "Returns information about server-assisted client-side caching for the connection.",
+    ),
+    SubcommandSpec::new("UNPAUSE", Exactly(2), Place::Connection)
+        .flags(ADMIN_ALWAYS)
+        .docs("6.2.0", "Resumes processing commands from paused clients."),
     SubcommandSpec::new("HELP", Exactly(2), Place::Connection)
         .flags(ALWAYS)
         .docs("5.0.0", "Returns helpful text about the different subcommands."),
@@ -179,6 +186,9 @@ const CLUSTER: &[SubcommandSpec] = &[
     SubcommandSpec::new("KEYSLOT", Exactly(3), Place::Connection)
         .flags(STALE)
         .docs("3.0.0", "Returns the hash slot for a key."),
+    SubcommandSpec::new("LINKS", Exactly(2), Place::Connection)
+        .flags(STALE)
+        .docs("7.0.0", "Returns a list of all TCP links to and from peer nodes."),
     SubcommandSpec::new("MYID", Exactly(2), Place::Connection)
         .flags(STALE)
         .docs("3.0.0", "Returns the ID of a node."),

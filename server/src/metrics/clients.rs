@@ -172,7 +172,13 @@ pub struct ClientRegistry {
 
 impl ClientRegistry {
     /// Enters a client that just connected; it leaves when the handle is dropped.
-    pub fn register(self: &Arc<Self>, addr: SocketAddr, laddr: SocketAddr, shard: ShardId, now: Now) -> ClientHandle {
+    pub fn register(
+        self: &Arc<Self>,
+        addr: SocketAddr,
+        laddr: SocketAddr,
+        shard: ShardId,
+        now: Now,
+    ) -> ClientHandle {
         let client = Arc::new(Client {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
             addr: canonical(addr),
@@ -209,6 +215,13 @@ impl ClientRegistry {
         self.lock().values().cloned().collect()
     }
 
+    /// Takes a client out, if it is still there; dropping its handle does the same.
+    pub fn remove(&self, id: u64) {
+        if self.lock().remove(&id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -235,8 +248,7 @@ impl std::ops::Deref for ClientHandle {
 
 impl Drop for ClientHandle {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.client.id);
-        self.registry.count.fetch_sub(1, Ordering::Relaxed);
+        self.registry.remove(self.client.id);
     }
 }
 
@@ -274,7 +286,9 @@ mod tests {
         );
         let list = CommandId::Client.spec().subcommands.iter().position(|sub| sub.name == "LIST").unwrap();
         client.note_subcommand(now, CommandId::Client, list);
-        assert!(client.line(now).contains(" idle=0 flags=r ") && client.line(now).contains(" cmd=client|list "));
+        assert!(
+            client.line(now).contains(" idle=0 flags=r ") && client.line(now).contains(" cmd=client|list ")
+        );
     }
 
     #[test]

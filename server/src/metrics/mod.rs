@@ -18,6 +18,8 @@ pub use published::{Cached, Published};
 pub use rates::Rates;
 pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
 
+use carousel_protocol::ShardId;
+
 use crate::Now;
 use crate::settings::Settings;
 use rates::RateMeter;
@@ -50,12 +52,12 @@ pub struct NodeView {
     /// The cluster. The control thread publishes here.
     pub map: Published<MapView>,
     /// One per shard, each written by its shard's thread alone.
-    pub shards: Box<[ShardMetrics]>,
+    pub shards: Box<[Arc<ShardMetrics>]>,
     /// The connected clients.
     pub clients: Arc<ClientRegistry>,
     /// This process.
     pub process: ProcessIdentity,
-    /// The shards are still reading their logs: commands without the flag `loading` get LOADING.
+    /// The shards are still reading their logs.
     pub loading: AtomicBool,
     /// Unix time in milliseconds of the last sync of all logs; 0 for none yet.
     pub last_sync_unix_ms: AtomicU64,
@@ -73,7 +75,7 @@ impl NodeView {
         Self {
             settings: Published::new(settings),
             map: Published::new(map),
-            shards: (0..shard_count).map(|_| ShardMetrics::default()).collect(),
+            shards: (0..shard_count).map(|_| Arc::default()).collect(),
             clients: Arc::default(),
             process,
             loading: AtomicBool::new(false),
@@ -83,6 +85,26 @@ impl NodeView {
             rates: Mutex::default(),
             peak_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load()
+    }
+
+    /// The cluster as it is now.
+    pub fn map(&self) -> Arc<MapView> {
+        self.map.load()
+    }
+
+    /// The connected clients.
+    pub fn clients(&self) -> &Arc<ClientRegistry> {
+        &self.clients
+    }
+
+    /// What shard `id` counts. Panics where there is no such shard.
+    pub fn shard_metrics(&self, id: ShardId) -> Arc<ShardMetrics> {
+        self.shards[id.index()].clone()
     }
 
     /// Sums over the shards since the last reset.
@@ -110,7 +132,8 @@ impl NodeView {
     /// Asks for the process' memory and processor time, and the most memory seen so far.
     pub fn usage(&self) -> (process::ProcessUsage, u64) {
         let usage = process::usage();
-        let peak = self.peak_bytes.fetch_max(usage.allocated_bytes, Ordering::Relaxed).max(usage.allocated_bytes);
+        let peak =
+            self.peak_bytes.fetch_max(usage.allocated_bytes, Ordering::Relaxed).max(usage.allocated_bytes);
         (usage, peak)
     }
 

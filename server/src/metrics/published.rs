@@ -99,9 +99,21 @@ mod tests {
     fn a_refused_update_changes_nothing() {
         let source = Published::new(1);
         let version = source.version();
-        assert_eq!(source.update(|value| { *value = 5; Err("no") }), Err("no"));
+        assert_eq!(
+            source.update(|value| {
+                *value = 5;
+                Err("no")
+            }),
+            Err("no")
+        );
         assert_eq!((*source.load(), source.version()), (1, version));
-        assert_eq!(source.update(|value| { *value += 1; Ok::<_, ()>(()) }), Ok(()));
+        assert_eq!(
+            source.update(|value| {
+                *value += 1;
+                Ok::<_, ()>(())
+            }),
+            Ok(())
+        );
         assert_eq!(*source.load(), 2);
     }
 
@@ -110,7 +122,16 @@ mod tests {
         let source = Published::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..500).for_each(|_| source.update(|n| { *n += 1; Ok::<_, ()>(()) }).unwrap()));
+                scope.spawn(|| {
+                    (0..500).for_each(|_| {
+                        source
+                            .update(|n| {
+                                *n += 1;
+                                Ok::<_, ()>(())
+                            })
+                            .unwrap()
+                    })
+                });
             }
         });
         assert_eq!(*source.load(), 2000);

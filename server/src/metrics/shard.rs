@@ -1,5 +1,6 @@
 //! What each shard counts.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use carousel_protocol::command_table::{COMMAND_COUNT, CommandId};
@@ -56,7 +57,7 @@ macro_rules! metrics {
 
         impl Totals {
             /// Sums over `shards`.
-            pub fn of(shards: &[ShardMetrics]) -> Self {
+            pub fn of(shards: &[Arc<ShardMetrics>]) -> Self {
                 Self {
                     $($gauge: shards.iter().map(|shard| shard.$gauge.get()).sum(),)*
                     $($total: shards.iter().map(|shard| shard.$total.get()).sum(),)*
@@ -180,11 +181,16 @@ pub struct CommandTotals {
 }
 
 impl CommandTotals {
-    fn of(shards: &[ShardMetrics], i: usize) -> Self {
+    fn of(shards: &[Arc<ShardMetrics>], i: usize) -> Self {
         let sum = |of: fn(&ByCommand) -> &[Counter; COMMAND_COUNT]| {
             shards.iter().map(|shard| of(&shard.commands_by_id)[i].get()).sum()
         };
-        Self { calls: sum(|c| &c.calls), usec: sum(|c| &c.usec), failed: sum(|c| &c.failed), rejected: sum(|c| &c.rejected) }
+        Self {
+            calls: sum(|c| &c.calls),
+            usec: sum(|c| &c.usec),
+            failed: sum(|c| &c.failed),
+            rejected: sum(|c| &c.rejected),
+        }
     }
 
     fn since(&self, earlier: Self) -> Self {
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn totals_add_up_over_shards_and_start_over_at_a_reset() {
-        let shards = [ShardMetrics::default(), ShardMetrics::default()];
+        let shards: [Arc<ShardMetrics>; 2] = Default::default();
         shards[0].command(CommandId::Get);
         shards[1].command(CommandId::Get);
         shards[1].command_failed(CommandId::Set);

@@ -59,9 +59,9 @@ pub struct Settings {
     /// Log file; empty for standard output.
     pub logfile: String,
     /// Milliseconds that a node parks requests for a slot that is being handed to it.
-    pub handover_timeout_ms: u32,
+    pub handover_timeout_ms: u64,
     /// Milliseconds that a write waits for its quorum.
-    pub write_timeout_ms: u32,
+    pub write_timeout_ms: u64,
     /// Host that the node tells others; empty to find out.
     pub cluster_announce_ip: String,
     /// Client port that the node tells others; 0 for `port`.

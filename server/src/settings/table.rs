@@ -517,7 +517,7 @@ mod tests {
             ("appendonly", "maybe", "argument must be 'yes' or 'no'"),
             ("appendfsync", "x", "argument(s) must be one of the following: everysec, always, no"),
             ("proto-max-bulk-len", "12zz", "argument must be a memory value"),
-            ("proto-max-bulk-len", "1kb", "argument must be between 1048576 and 2147483648 inclusive"),
+            ("proto-max-bulk-len", "1kb", "argument must be between 1048576 and 1073741824 inclusive"),
             ("bind", "1.2.3.4.5", "'1.2.3.4.5' is not an IP address"),
             ("bind", "", "at least one address is needed"),
             ("zone", "a b", "argument must not contain spaces"),

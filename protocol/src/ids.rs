@@ -170,7 +170,10 @@ mod tests {
         for (key, slot) in [("foo", 12182), ("123456789", 12739), ("", 0), ("{user1000}.following", 3443)] {
             assert_eq!(key_slot(key.as_bytes()).get(), slot, "{key}");
         }
-        assert_eq!(key_slot(b"foo{}{bar}"), SlotId::new(crc16::State::<crc16::XMODEM>::calculate(b"foo{}{bar}") % 16384).unwrap());
+        assert_eq!(
+            key_slot(b"foo{}{bar}"),
+            SlotId::new(crc16::State::<crc16::XMODEM>::calculate(b"foo{}{bar}") % 16384).unwrap()
+        );
         assert_eq!(key_slot(b"foo{{bar}}zap"), key_slot(b"{bar"));
         assert_eq!(key_slot(b"foo{bar}{zap}"), key_slot(b"bar"));
     }

@@ -1,1 +1,266 @@
-//! (boot)
+//! From settings to a running node, and back down.
+//!
+//! Order: ports, data directory, logs, shards, control thread. Nothing is served before what the logs had is in memory;
+//! nothing is acknowledged before the start is noted on disk.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, anyhow};
+use carousel_protocol::{NodeId, ShardId};
+use futures::channel::oneshot;
+use tokio::sync::mpsc;
+
+use crate::control::accept::listen;
+use crate::control::{ControlSeat, FoundOnDisk, run_control};
+use crate::metrics::{MapView, NodeView, ProcessIdentity};
+use crate::persist::{
+    DataDir, DiskStorage, Log, LogMarks, LogOptions, RecordHeader, SyncPolicy, append_record,
+    is_worth_rewriting,
+};
+use crate::runtime::epoll::Epoll;
+use crate::runtime::uring::Uring;
+use crate::runtime::{CpuId, Pinning, RunOptions, Runtime, RuntimeKind, default_shards};
+use crate::settings::{AppendFsync, Settings, version};
+use crate::shard::drive::{ShardSeat, ToShard, run_shard};
+use crate::shard::journal::Journal;
+use crate::shard::mailbox::{Mailbox, Sender, mailbox};
+use crate::shard::{Shard, ShardOptions};
+
+/// Bytes that a rewritten log gets in one write.
+const REWRITE_BYTES: usize = 1024 * 1024;
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// One line for the operator: what is in the way and what to do.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let clients = listen(&settings).map_err(anyhow::Error::msg)?;
+    let peers = listen_for_peers(&settings)?;
+    let selected = settings.runtime.select()?;
+    let shard_count = if settings.shards == 0 { default_shards() as u16 } else { settings.shards };
+    let mut dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
+    let me = dir.node_id();
+
+    let (mut shards, logs, marks) = load(&mut dir, &settings, me, shard_count)?;
+    let process_identity = ProcessIdentity {
+        run_id: NodeId(random_bytes()).to_string(),
+        pid: std::process::id(),
+        runtime: match selected.kind {
+            RuntimeKind::Uring => Uring::name(),
+            RuntimeKind::Epoll => Epoll::name(),
+        },
+        started: crate::control::accept::wall_clock(),
+        executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
+    };
+    let view = Arc::new(NodeView::new(settings.clone(), MapView::lone(me), shard_count, process_identity));
+    let (senders, mailboxes): (Vec<Sender<ToShard>>, Vec<Mailbox<ToShard>>) =
+        (0..shard_count).map(|_| mailbox()).unzip();
+    let (to_control, from_shards) = mpsc::unbounded_channel();
+
+    let pinning = if settings.pin { Pinning::Yes } else { Pinning::No };
+    let cpus =
+        pinning.assign(usize::from(shard_count)).context("cannot find out which processors to pin to")?;
+    let mut threads = Vec::new();
+    let policy = sync_policy(settings.appendfsync);
+    let seats = shards.drain(..).zip(logs).zip(mailboxes).zip(cpus);
+    for (((core, log), mailbox), cpu) in seats {
+        let id = core.id();
+        let to_self = senders[id.index()].clone();
+        let journal = log
+            .map(|log| Journal::new(log, policy, move |synced| to_self.send(ToShard::Synced(synced))))
+            .transpose()?;
+        let seat = ShardSeat {
+            core,
+            log: journal,
+            mailbox,
+            mailboxes: senders.clone(),
+            control: to_control.clone(),
+            node: view.clone(),
+        };
+        threads.push(spawn_shard(selected.kind, cpu, id, seat)?);
+    }
+    drop(to_control);
+
+    let banner = banner(&settings, shard_count, &selected.reason, me);
+    let seat = ControlSeat {
+        me,
+        process: u64::from_le_bytes(random_bytes()),
+        view,
+        shards: senders.clone(),
+        mailbox: from_shards,
+        clients,
+        peers,
+        found: FoundOnDisk { dir, marks, is_logged: settings.appendonly },
+        ready: Box::new(move || tracing::info!("{banner}")),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ran = runtime.block_on(run_control(seat));
+    // Dropped here, so that no control task outlives the shards it talks to.
+    drop(runtime);
+    stop(ran, &senders, threads)
+}
+
+/// Closes the logs and the data directory.
+fn stop(
+    ran: anyhow::Result<FoundOnDisk>,
+    senders: &[Sender<ToShard>],
+    threads: Vec<JoinHandle<()>>,
+) -> anyhow::Result<()> {
+    let mut closed = Vec::new();
+    for sender in senders {
+        let (reply, done) = oneshot::channel();
+        sender.send(ToShard::Stop(reply));
+        closed.push(done);
+    }
+    let clean = closed.into_iter().all(|done| futures::executor::block_on(done).unwrap_or(false));
+    for thread in threads {
+        thread.join().map_err(|_| anyhow!("a shard's thread panicked, see above"))?;
+    }
+    let mut found = ran?;
+    if clean {
+        found.dir.end_run()?;
+        tracing::info!("stopped; everything is on disk");
+    }
+    Ok(())
+}
+
+fn listen_for_peers(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
+    let peers = Settings { port: settings.peer_port(), ..settings.clone() };
+    listen(&peers).map_err(|error| anyhow!("for other nodes: {error} (the peer port is --peer-port)"))
+}
+
+fn spawn_shard(
+    kind: RuntimeKind,
+    cpu: Option<CpuId>,
+    id: ShardId,
+    seat: ShardSeat,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        let options = RunOptions { cpu };
+        let ran = match kind {
+            RuntimeKind::Uring => Uring::run(&options, run_shard::<Uring>(seat)),
+            RuntimeKind::Epoll => Epoll::run(&options, run_shard::<Epoll>(seat)),
+        };
+        if let Err(error) = ran {
+            tracing::error!(shard = %id, %error, "a shard cannot run");
+            std::process::exit(1);
+        }
+    })
+}
+
+/// The shards with what the logs had, and the logs to go on with, by shard.
+type Loaded = (Vec<Shard>, Vec<Option<Log<DiskStorage>>>, LogMarks);
+
+fn load(
+    dir: &mut DataDir<DiskStorage>,
+    settings: &Settings,
+    me: NodeId,
+    shard_count: u16,
+) -> anyhow::Result<Loaded> {
+    let hash_seed = u64::from_le_bytes(random_bytes());
+    let mut shards: Vec<Shard> = (0..shard_count)
+        .map(|id| {
+            Shard::new(ShardOptions { id: ShardId(id), shard_count, me, hash_seed, log: settings.appendonly })
+        })
+        .collect();
+    if !settings.appendonly {
+        return Ok((shards, (0..shard_count).map(|_| None).collect(), LogMarks::default()));
+    }
+    let layout = dir.layout();
+    let mut bytes = 0;
+    let mut logs = Vec::new();
+    let mut marks = Vec::new();
+    for log in 0..layout.shards {
+        let shard_log = dir.shard_log(ShardId(log));
+        let mut sink = |header: RecordHeader, payload: &[u8]| {
+            shards
+                .iter_mut()
+                .try_for_each(|shard| shard.replay(header, payload))
+                .map_err(|error| error.to_string())
+        };
+        let report = if layout.shards == shard_count {
+            let (log, report) = shard_log.open(&mut sink)?;
+            logs.push(Some(log));
+            report
+        } else {
+            shard_log.read(&mut sink)?
+        };
+        bytes += report.bytes;
+        marks.push(report.marks);
+    }
+    shards.iter_mut().for_each(Shard::replay_done);
+    let marks = LogMarks::agreed(marks);
+    let live: usize = shards.iter().map(|shard| shard.tables.used_bytes()).sum();
+    if layout.shards != shard_count || is_worth_rewriting(bytes, live as u64) {
+        drop(logs);
+        logs = rewrite(dir, &shards, marks)?;
+    }
+    if bytes > 0 {
+        let keys: usize = shards.iter().map(|shard| shard.tables.keys_total()).sum();
+        tracing::info!(keys, bytes, "read the log");
+    }
+    Ok((shards, logs, marks))
+}
+
+/// Writes new logs with nothing but the present state.
+fn rewrite(
+    dir: &mut DataDir<DiskStorage>,
+    shards: &[Shard],
+    marks: LogMarks,
+) -> anyhow::Result<Vec<Option<Log<DiskStorage>>>> {
+    let mut rewrite = dir.begin_rewrite(shards.len() as u16, marks)?;
+    for (shard, log) in shards.iter().zip(&mut rewrite.logs) {
+        let mut buffer = Vec::new();
+        let mut result = Ok(());
+        shard.dump(&mut |header, payload| {
+            append_record(&mut buffer, &header, payload);
+            if buffer.len() >= REWRITE_BYTES && result.is_ok() {
+                result = log.append(&buffer).map(|_| ());
+                buffer.clear();
+            }
+        });
+        result?;
+        if !buffer.is_empty() {
+            log.append(&buffer)?;
+        }
+    }
+    Ok(rewrite.commit(dir)?.into_iter().map(Some).collect())
+}
+
+/// What the setting asks of the log.
+pub fn sync_policy(setting: AppendFsync) -> SyncPolicy {
+    match setting {
+        AppendFsync::Always => SyncPolicy::Always,
+        AppendFsync::EverySec => SyncPolicy::EverySecond,
+        AppendFsync::No => SyncPolicy::No,
+    }
+}
+
+fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId) -> String {
+    let host = settings.bind.first().map_or("127.0.0.1", String::as_str);
+    let log = if settings.appendonly {
+        format!("log synced {}", settings.appendfsync.name())
+    } else {
+        "no log: a restart is empty".into()
+    };
+    format!(
+        "{} is ready on {host}:{port}: {shards} shard(s), {runtime}, data in {dir} ({log}), node {me}. \
+         Try: redis-cli -h {host} -p {port} SET greeting hello",
+        version(),
+        port = settings.port,
+        dir = settings.dir.display(),
+    )
+}
+
+/// Fresh random bytes from the system.
+///
+/// # Panics
+/// If the system has no randomness to give: nothing would be unique.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut file = std::fs::File::open("/dev/urandom").expect("/dev/urandom exists");
+    std::io::Read::read_exact(&mut file, &mut bytes).expect("/dev/urandom gives bytes");
+    bytes
+}

@@ -122,10 +122,9 @@ const CLIENT: &[SubcommandSpec] = &[
     SubcommandSpec::new("TRACKING", AtLeast(3), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("6.0.0", "Controls server-assisted client-side caching for the connection."),
-    SubcommandSpec::new("TRACKINGINFO", Exactly(2), Place::Connection).flags(NOSCRIPT_ALWAYS).docs(
-        "6.2.0",
-        "Returns information about server-assisted client-side caching for the connection.",
-    ),
+    SubcommandSpec::new("TRACKINGINFO", Exactly(2), Place::Connection)
+        .flags(NOSCRIPT_ALWAYS)
+        .docs("6.2.0", "Returns information about server-assisted client-side caching for the connection."),
     SubcommandSpec::new("UNPAUSE", Exactly(2), Place::Connection)
         .flags(ADMIN_ALWAYS)
         .docs("6.2.0", "Resumes processing commands from paused clients."),

@@ -243,7 +243,7 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.line("instantaneous_output_kbps", kib(rates.net_out_bytes));
     text.line("instantaneous_input_repl_kbps", kib(rates.peer_in_bytes));
     text.line("instantaneous_output_repl_kbps", kib(rates.peer_out_bytes));
-    text.line("rejected_connections", totals.connections_rejected);
+    text.line("rejected_connections", facts.node.rejected_clients.load(std::sync::atomic::Ordering::Relaxed));
     text.constants(&[("sync_full", "0"), ("sync_partial_ok", "0"), ("sync_partial_err", "0")]);
     text.line("expired_keys", totals.expired_keys);
     text.constants(&[

@@ -156,9 +156,8 @@ fn change_slots(state: &mut ClusterState, changes: &[SlotChange], epoch: Option<
                 epoch: epoch_new,
                 recovering: false,
             };
-            let fits = |old: &SlotRun| {
-                old.epoch == change.expected_epoch && (epoch.is_some() || !old.recovering)
-            };
+            let fits =
+                |old: &SlotRun| old.epoch == change.expected_epoch && (epoch.is_some() || !old.recovering);
             let count = change.last.get() - change.first.get() + 1;
             if restarted(&state.members, change) {
                 let refused = (change.first.get()..=change.last.get())

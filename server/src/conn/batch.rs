@@ -159,7 +159,8 @@ pub(super) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
     let (copies, needed) = shard.copies_of(hold);
     let text = match shard.hold_state(hold) {
         HoldState::Lost => {
-            "-NOQUORUM The slot's primary changed before the write was confirmed, outcome unknown\r\n".to_string()
+            "-NOQUORUM The slot's primary changed before the write was confirmed, outcome unknown\r\n"
+                .to_string()
         }
         HoldState::Held | HoldState::Released => {
             format!("-NOQUORUM {copies} of {needed} replicas hold the write, outcome unknown\r\n")

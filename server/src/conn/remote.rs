@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use carousel_protocol::ShardId;
 use carousel_protocol::command_table::{self, Place};
 use carousel_protocol::resp::{Limits, Parsed, RequestParser, Version};
-use carousel_protocol::ShardId;
 
 use super::batch::write_unknown;
 use crate::Now;

@@ -21,7 +21,9 @@ pub(super) fn slot_of(spec: &CommandSpec, argv: Argv<'_>) -> Option<SlotId> {
 /// makes no sense goes to the first, which says what is wrong with it.
 pub(super) fn shard_of(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> ShardId {
     let shard = match spec.id {
-        CommandId::Scan => parse_scan_cursor(argv.get(1)).map(|cursor| scan_cursor_shard(cursor, shard_count)),
+        CommandId::Scan => {
+            parse_scan_cursor(argv.get(1)).map(|cursor| scan_cursor_shard(cursor, shard_count))
+        }
         _ => (argv.len() > 2)
             .then(|| parse_i64(argv.get(2)))
             .flatten()

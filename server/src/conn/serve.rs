@@ -342,9 +342,8 @@ impl Connection {
 
     fn unknown_command(&mut self, argv: Argv<'_>) {
         // As Redis: at most 128 bytes of the name and of all arguments together.
-        let text = |bytes: &[u8], room: usize| {
-            String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned()
-        };
+        let text =
+            |bytes: &[u8], room: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned();
         let name = text(argv.get(0), 128);
         let mut rest = String::new();
         for arg in argv.iter().skip(1) {
@@ -361,7 +360,12 @@ impl Connection {
     fn send_errands(&mut self) {
         for i in 0..self.batch.errands.len() {
             let requests = std::mem::take(&mut self.batch.errands[i].requests);
-            self.handle.send_errand(self.batch.errands[i].shard, self.session.id, self.session.version, requests);
+            self.handle.send_errand(
+                self.batch.errands[i].shard,
+                self.session.id,
+                self.session.version,
+                requests,
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -33,7 +34,9 @@ pub fn listen(settings: &Settings) -> Result<Vec<std::net::TcpListener>, String>
                     settings.port, address.ip
                 ));
             }
-            Err(error) => return Err(format!("cannot listen on {socket_address}: {error}; see --bind and --port")),
+            Err(error) => {
+                return Err(format!("cannot listen on {socket_address}: {error}; see --bind and --port"));
+            }
         }
     }
     if listeners.is_empty() {
@@ -81,13 +84,14 @@ pub(super) async fn accept_clients(
             None
         };
         if let Some(text) = refusal {
-            view.reject_client();
+            view.rejected_clients.fetch_add(1, Ordering::Relaxed);
             // The socket's buffer is empty, so this cannot block; whether it arrives is the client's luck.
             let _ = io::Write::write(&mut &stream, format!("-{text}\r\n").as_bytes());
             continue;
         }
         if settings.tcp_keepalive_s > 0 {
-            let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(settings.tcp_keepalive_s.into()));
+            let keepalive =
+                TcpKeepalive::new().with_time(Duration::from_secs(settings.tcp_keepalive_s.into()));
             let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         }
         shards[next % shards.len()].send(ToShard::Client { stream, address });
@@ -96,7 +100,7 @@ pub(super) async fn accept_clients(
 }
 
 /// Wall-clock time for what happens on the control thread.
-pub(super) fn now() -> Now {
+pub fn wall_clock() -> Now {
     let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Now { mono_ns: 0, unix_ms: unix.as_millis() as u64 }
 }

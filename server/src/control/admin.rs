@@ -35,7 +35,9 @@ impl Control {
             ControlRequest::Rebalance { dry_run } => self.rebalance(dry_run).await.and_then(json),
             ControlRequest::Status => json(self.status().await),
             ControlRequest::Probe => json(self.probe_here()),
-            ControlRequest::Reserve { ms } => self.reserve_here(Duration::from_millis(ms)).await.and_then(json),
+            ControlRequest::Reserve { ms } => {
+                self.reserve_here(Duration::from_millis(ms)).await.and_then(json)
+            }
             ControlRequest::Shutdown => {
                 self.stop.notify_one();
                 // The connection ends with the process, as with Redis.
@@ -71,7 +73,11 @@ impl Control {
             empty
         });
         let empty = join_all(waits).await.into_iter().all(|empty| empty.unwrap_or(false));
-        if empty { Ok("reserved") } else { Err("ERR this node holds keys: only an empty node can join".into()) }
+        if empty {
+            Ok("reserved")
+        } else {
+            Err("ERR this node holds keys: only an empty node can join".into())
+        }
     }
 
     /// Who is at these addresses; each must be an empty node without a cluster.
@@ -131,13 +137,17 @@ impl Control {
 
     async fn create(&self, addresses: Vec<String>) -> Result<Created, String> {
         if let Some(cluster) = self.group.state().borrow().cluster_id {
-            return Err(format!("ERR this node is a member of cluster {cluster} already; use add-node to grow it"));
+            return Err(format!(
+                "ERR this node is a member of cluster {cluster} already; use add-node to grow it"
+            ));
         }
         let members = self.probe_newcomers(&addresses).await?;
         if !members.iter().any(|member| member.id == self.me) {
-            return Err("ERR the node that is asked to create a cluster must be one of its nodes: name it too".into());
+            return Err(
+                "ERR the node that is asked to create a cluster must be one of its nodes: name it too".into(),
+            );
         }
-        let cluster_id = self.new_id();
+        let cluster_id = NodeId(crate::boot::random_bytes());
         let placement: Vec<_> = members.iter().map(placement_member).collect();
         let command = ConfigCommand::Create {
             cluster_id,
@@ -146,7 +156,10 @@ impl Control {
             replicas: REPLICAS,
             write_quorum: WRITE_QUORUM,
         };
-        self.group.create(command).await.map_err(|error| format!("ERR the cluster could not be created: {error}"))?;
+        self.group
+            .create(command, PROPOSE_TIMEOUT)
+            .await
+            .map_err(|error| format!("ERR the cluster could not be created: {error}"))?;
         let state = self.group.state().borrow().clone();
         Ok(Created {
             cluster_id: cluster_id.to_string(),
@@ -196,16 +209,16 @@ impl Control {
         let id = if dry_run || planned.targets.is_empty() {
             None
         } else {
-            let command = ConfigCommand::SetPlan { expected_version: state.version, targets: planned.targets.clone() };
+            let command =
+                ConfigCommand::SetPlan { expected_version: state.version, targets: planned.targets.clone() };
             match self.propose(command).await? {
                 ConfigReply::Planned(id) => id,
                 ConfigReply::Refused(why) => return Err(format!("ERR {why}")),
                 other => return Err(format!("ERR the config group answered {other:?}")),
             }
         };
-        let address = |id: &NodeId| {
-            state.members.get(id).map_or_else(String::new, |member| address_of(&member.spec))
-        };
+        let address =
+            |id: &NodeId| state.members.get(id).map_or_else(String::new, |member| address_of(&member.spec));
         Ok(Plan {
             id,
             slots: planned.slots,
@@ -289,10 +302,11 @@ impl Control {
             if node == self.me {
                 return Some((node, self.stats_here()));
             }
-            let answer = tokio::time::timeout(STATS_TIMEOUT, ask(&self.group, node, &NodeRequest::Stats)).await;
+            let answer =
+                tokio::time::timeout(STATS_TIMEOUT, ask(&self.group, node, &NodeRequest::Stats)).await;
             match answer {
                 Ok(Ok(NodeReply::Stats(stats))) => Some((node, stats)),
-                Ok(Ok(NodeReply::Sealed(_)) | Err(_)) | Err(_) => None,
+                Ok(Ok(NodeReply::Sealed(_) | NodeReply::NotUnderstood(_)) | Err(_)) | Err(_) => None,
             }
         });
         join_all(asked).await.into_iter().flatten().collect()
@@ -302,15 +316,16 @@ impl Control {
         let state = self.group.state().borrow().clone();
         match state.cluster_id {
             Some(_) => Ok(state),
-            None => Err("ERR this node is in no cluster: run 'create' first, or ask a member with --node".into()),
+            None => {
+                Err("ERR this node is in no cluster: run 'create' first, or ask a member with --node".into())
+            }
         }
     }
 
     async fn propose(&self, command: ConfigCommand) -> Result<ConfigReply, String> {
-        self.group
-            .propose(command, PROPOSE_TIMEOUT)
-            .await
-            .map_err(|error| format!("ERR the config group did not decide, outcome unknown: {error}; see 'status'"))
+        self.group.propose(command, PROPOSE_TIMEOUT).await.map_err(|error| {
+            format!("ERR the config group did not decide, outcome unknown: {error}; see 'status'")
+        })
     }
 
     /// Waits until this node's own state satisfies `done`.
@@ -319,7 +334,9 @@ impl Control {
         let waited = tokio::time::timeout(PROPOSE_TIMEOUT, states.wait_for(|state| done(state))).await;
         match waited {
             Ok(Ok(state)) => Ok(state.clone()),
-            Ok(Err(_)) | Err(_) => Err("ERR done, but this node has not heard of it yet; see 'status'".into()),
+            Ok(Err(_)) | Err(_) => {
+                Err("ERR done, but this node has not heard of it yet; see 'status'".into())
+            }
         }
     }
 }
@@ -352,7 +369,8 @@ fn slots_down(state: &ClusterState, unreachable: &BTreeSet<NodeId>) -> Vec<DownR
     for run in state.slots.runs() {
         let spec = &state.members[&run.primary()].spec;
         let reason = if run.recovering {
-            "being recovered after a restart of its primary; needs more of its copies if it stays so".to_string()
+            "being recovered after a restart of its primary; needs more of its copies if it stays so"
+                .to_string()
         } else if unreachable.contains(&run.primary()) {
             format!("its primary {} is down: start it again", address_of(spec))
         } else {

@@ -76,10 +76,18 @@ fn join(mut ready: Vec<ReadyChange>) -> Vec<SlotChange> {
     let mut joined: Vec<SlotChange> = Vec::new();
     for ReadyChange { slot, epoch, replicas, incarnations } in ready {
         match joined.last_mut() {
-            Some(last) if last.last.get() + 1 == slot.get() && same(last, epoch, &replicas, &incarnations) => {
+            Some(last)
+                if last.last.get() + 1 == slot.get() && same(last, epoch, &replicas, &incarnations) =>
+            {
                 last.last = slot;
             }
-            _ => joined.push(SlotChange { first: slot, last: slot, expected_epoch: epoch, replicas, incarnations }),
+            _ => joined.push(SlotChange {
+                first: slot,
+                last: slot,
+                expected_epoch: epoch,
+                replicas,
+                incarnations,
+            }),
         }
     }
     joined

@@ -5,6 +5,7 @@
 //! group's leader recovers the slots of restarted nodes.
 
 pub mod accept;
+mod activate;
 mod admin;
 mod changes;
 mod node_rpc;
@@ -15,6 +16,7 @@ mod register;
 mod request;
 mod run;
 
+pub use activate::FoundOnDisk;
 pub use node_rpc::{NodeReply, NodeRequest};
 pub use probe::Probe;
 pub use request::{ControlRequest, ToControl};

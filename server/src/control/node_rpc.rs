@@ -1,13 +1,18 @@
 //! What nodes ask each other besides the config group's own messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carousel_protocol::{Epoch, NodeId, Position, SlotId};
 use futures::channel::oneshot;
 use serde::{Deserialize, Serialize};
 
+use crate::raft::{ConfigGroup, PeerTarget};
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
+
+/// How long a node may take to answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A question to another node's control thread.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,6 +35,8 @@ pub enum NodeReply {
     Sealed(Vec<SlotReport>),
     /// To [`NodeRequest::Stats`].
     Stats(NodeStats),
+    /// The question came from another version.
+    NotUnderstood(String),
 }
 
 /// Where a node's copy of a slot stands.
@@ -91,10 +98,12 @@ pub(super) fn encode<T: Serialize>(message: &T) -> Vec<u8> {
 /// # Errors
 /// One line: who did not answer, and why.
 pub(super) async fn ask(
-    group: &crate::raft::ConfigGroup,
+    group: &ConfigGroup,
     node: NodeId,
     request: &NodeRequest,
 ) -> Result<NodeReply, String> {
-    let bytes = group.peer_rpc(node, encode(request)).await.map_err(|error| format!("node {node}: {error}"))?;
-    postcard::from_bytes(&bytes).map_err(|_| format!("node {node} answered what this version does not understand"))
+    let answer = group.peer_rpc(&PeerTarget::Node(node), encode(request), ASK_TIMEOUT).await;
+    let bytes = answer.map_err(|error| format!("node {node}: {error}"))?;
+    postcard::from_bytes(&bytes)
+        .map_err(|_| format!("node {node} answered what this version does not understand"))
 }

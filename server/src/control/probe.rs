@@ -44,7 +44,9 @@ pub struct Probe {
 pub(super) async fn call(address: &str, password: Option<&str>, args: &[&[u8]]) -> Result<Reply, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.map_err(|error| {
-            format!("cannot reach {address}: {error}. Is carousel-server running there, and the address right?")
+            format!(
+                "cannot reach {address}: {error}. Is carousel-server running there, and the address right?"
+            )
         })?;
         let mut request = Vec::new();
         if let Some(password) = password {

@@ -1,48 +1,70 @@
-//! Passing the agreed state, and which members are reachable, to the shards and to INFO and CLUSTER.
+//! Passing the agreed state, and which members are reachable, to the shards and to INFO and CLUSTER; and beginning
+//! this process' part in the cluster when the state names it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use carousel_protocol::NodeId;
 
+use super::activate::FoundOnDisk;
 use super::register::incarnation_of;
-use crate::metrics::NodeView;
+use crate::metrics::{MapView, NodeView};
 use crate::raft::ConfigGroup;
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
 
-/// Publishes every new state until the config group stops.
-pub(super) async fn publish(
-    group: ConfigGroup,
-    me: NodeId,
-    process: u64,
-    shards: Vec<Sender<ToShard>>,
-    view: Arc<NodeView>,
-) {
-    let (mut states, mut reach) = (group.state(), group.unreachable());
-    let mut known = Arc::default();
-    loop {
-        let state = states.borrow_and_update().clone();
-        let unreachable = reach.borrow_and_update().clone();
-        if unreachable != known {
-            for shard in &shards {
+/// How often it is looked whether all copies have caught up, after a start that lost some.
+const WHOLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What publishing needs.
+pub(super) struct Publisher {
+    pub(super) group: ConfigGroup,
+    pub(super) me: NodeId,
+    pub(super) process: u64,
+    pub(super) shards: Vec<Sender<ToShard>>,
+    pub(super) view: Arc<NodeView>,
+    /// The process started as a member.
+    pub(super) was_member: bool,
+}
+
+impl Publisher {
+    /// Publishes every new state until the config group stops; then gives back the data directory, to be closed.
+    ///
+    /// # Errors
+    /// One line: the process' part could not begin, so it must stop.
+    pub(super) async fn run(self, found: &mut FoundOnDisk) -> Result<(), String> {
+        let (mut states, mut reach) = (self.group.state(), self.group.unreachable());
+        let mut begun = false;
+        let mut noted_whole = !self.was_member;
+        loop {
+            let state = states.borrow_and_update().clone();
+            let unreachable = Arc::new(reach.borrow_and_update().clone());
+            for shard in &self.shards {
                 shard.send(ToShard::Unreachable(unreachable.clone()));
             }
-            known = unreachable.clone();
-        }
-        if state.cluster_id.is_some() && state.members.contains_key(&me) {
-            let incarnation = incarnation_of(&state, me, process);
-            // First the shards: a client that sees the new map must not be sent back by an old one.
-            for shard in &shards {
-                shard.send(ToShard::Map { state: state.clone(), incarnation });
+            if state.cluster_id.is_some() && state.members.contains_key(&self.me) {
+                let incarnation = incarnation_of(&state, self.me, self.process);
+                if let Some(incarnation) = incarnation.filter(|_| !begun) {
+                    found.begin(&self.shards, incarnation, self.was_member).await?;
+                    begun = true;
+                }
+                // First the shards: a client that sees the new map must not be sent back by an old one.
+                for shard in &self.shards {
+                    shard.send(ToShard::Map { state: state.clone(), incarnation });
+                }
+                let unreachable = std::collections::BTreeSet::clone(&unreachable);
+                self.view.map.publish(MapView::new(state, self.me, unreachable));
             }
-            view.set_map(state, unreachable);
-        }
-        let changed = tokio::select! {
-            changed = states.changed() => changed.is_ok(),
-            changed = reach.changed() => changed.is_ok(),
-        };
-        if !changed {
-            return;
+            tokio::select! {
+                changed = states.changed() => if changed.is_err() { return Ok(()) },
+                changed = reach.changed() => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep(WHOLE_INTERVAL), if begun && !noted_whole => {
+                    if self.view.totals().copies_not_whole == 0 {
+                        found.note_whole();
+                        noted_whole = true;
+                    }
+                }
+            }
         }
     }
 }

@@ -75,7 +75,7 @@ async fn recover_round(
             };
             let reports = match tokio::time::timeout(SEAL_TIMEOUT, sealed).await {
                 Ok(Ok(NodeReply::Sealed(reports))) => reports,
-                Ok(Ok(NodeReply::Stats(_))) => Vec::new(),
+                Ok(Ok(NodeReply::Stats(_) | NodeReply::NotUnderstood(_))) => Vec::new(),
                 Ok(Err(error)) => {
                     tracing::debug!(%node, %error, "a copy could not be sealed");
                     Vec::new()

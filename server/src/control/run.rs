@@ -2,23 +2,29 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
-use carousel_protocol::NodeId;
-use futures::channel::oneshot;
+use carousel_protocol::{Incarnation, NodeId};
 use tokio::sync::{Notify, mpsc};
 
 use super::accept::accept_clients;
+use super::activate::FoundOnDisk;
 use super::changes::propose_changes;
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, encode, seal_here};
-use super::publish::publish;
+use super::publish::Publisher;
 use super::recover::recover_slots;
 use super::register::register;
 use super::request::ToControl;
 use crate::config::MemberSpec;
 use crate::metrics::NodeView;
+use crate::peer::hello::ShardLinkHello;
+use crate::peer::listener::PeerListener;
 use crate::raft::{ConfigGroup, GroupOptions};
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
+
+/// How often rates are sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the control thread is given.
 pub struct ControlSeat {
@@ -34,12 +40,12 @@ pub struct ControlSeat {
     pub mailbox: mpsc::UnboundedReceiver<ToControl>,
     /// Sockets for clients.
     pub clients: Vec<TcpListener>,
-    /// Socket for other nodes.
-    pub peers: TcpListener,
-    /// Where the config group keeps its log.
-    pub config_dir: std::path::PathBuf,
-    /// Told when the node is ready for clients.
-    pub ready: oneshot::Sender<()>,
+    /// Sockets for other nodes.
+    pub peers: Vec<TcpListener>,
+    /// The data directory and what it had.
+    pub found: FoundOnDisk,
+    /// Called when the node accepts clients.
+    pub ready: Box<dyn FnOnce()>,
 }
 
 /// What the control thread's tasks share.
@@ -69,95 +75,123 @@ impl Control {
         }
     }
 
-    /// A fresh random id.
-    pub(super) fn new_id(&self) -> NodeId {
-        NodeId(crate::boot::random_bytes())
-    }
-
     /// Sums over this node's shards.
     pub(super) fn stats_here(&self) -> NodeStats {
-        let totals = self.view.totals();
-        NodeStats {
-            keys: totals.keys,
-            keys_led: totals.keys_led,
-            bytes: totals.used_bytes,
-            keys_sent: totals.plan_keys,
-            bytes_sent: totals.plan_bytes,
-        }
+        stats_of(&self.view)
     }
 }
 
-/// Runs until a signal or SHUTDOWN asks the node to stop.
+/// Runs until a signal or SHUTDOWN asks the node to stop; returns what is needed to close the data directory.
 ///
 /// # Errors
-/// The config group's log cannot be opened, or a socket not be used.
-pub async fn run_control(seat: ControlSeat) -> anyhow::Result<()> {
-    let ControlSeat { me, process, view, shards, mut mailbox, clients, peers, config_dir, ready } = seat;
+/// The config group's log cannot be opened, a socket not be used, or the start not be noted on disk.
+pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
+    let ControlSeat { me, process, view, shards, mut mailbox, clients, peers, mut found, ready } = seat;
     let stop = Arc::new(Notify::new());
-    let group = open_group(me, &view, &shards, peers, &config_dir).await?;
-    let control = Arc::new(Control { me, process, view: view.clone(), shards: shards.clone(), group: group.clone(), stop: stop.clone() });
+    let options = GroupOptions::new(found.dir.config_dir(), me);
+    let group = ConfigGroup::open(options, node_handler(&view, &shards)).await?;
+    let was_member = group.is_initialized().await;
+    if was_member {
+        // Nobody is served, and nothing dropped, until the state names this process.
+        let state = group.state().borrow().clone();
+        for shard in &shards {
+            shard.send(ToShard::Map { state: state.clone(), incarnation: None });
+        }
+    } else {
+        found.begin(&shards, Incarnation(0), false).await.map_err(anyhow::Error::msg)?;
+    }
+    let links = shards.clone();
+    let on_link: crate::peer::listener::OnShardLink = Arc::new(move |hello: ShardLinkHello, stream| {
+        if let Some(shard) = links.get(hello.to_shard.index()) {
+            shard.send(ToShard::Link { hello, stream });
+        }
+    });
+    let mut listening = Vec::new();
+    for listener in peers {
+        listening.push(PeerListener::from_std(listener)?.start(group.service(), on_link.clone()));
+    }
+    let control = Arc::new(Control {
+        me,
+        process,
+        view: view.clone(),
+        shards: shards.clone(),
+        group: group.clone(),
+        stop,
+    });
     let (changes, ready_changes) = mpsc::unbounded_channel();
-    tokio::spawn(publish(group.clone(), me, process, shards.clone(), view.clone()));
-    tokio::spawn(register(group.clone(), me, control.spec()));
+    let spec = control.spec();
+    tokio::spawn(register(group.clone(), me, spec));
     tokio::spawn(recover_slots(group.clone(), me, shards.clone()));
     tokio::spawn(propose_changes(group.clone(), ready_changes, shards.clone()));
     for listener in clients {
         tokio::spawn(accept_clients(listener, shards.clone(), view.clone()));
     }
-    let _ = ready.send(());
+    ready();
 
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    loop {
-        tokio::select! {
-            message = mailbox.recv() => match message {
-                Some(ToControl::Request { request, reply }) => {
-                    let control = control.clone();
-                    tokio::spawn(async move {
-                        let _ = reply.send(control.answer(request).await);
-                    });
-                }
-                Some(ToControl::Changes(ready)) => {
-                    let _ = changes.send(ready);
-                }
-                None => break,
-            },
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            () = stop.notified() => break,
+    let publisher = Publisher { group: group.clone(), me, process, shards, view: view.clone(), was_member };
+    let publishing = publisher.run(&mut found);
+    let serving = async {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let mut sample = tokio::time::interval(SAMPLE_INTERVAL);
+        loop {
+            tokio::select! {
+                message = mailbox.recv() => match message {
+                    Some(ToControl::Request { request, reply }) => {
+                        let control = control.clone();
+                        tokio::spawn(async move {
+                            let _ = reply.send(control.answer(request).await);
+                        });
+                    }
+                    Some(ToControl::Changes(ready)) => {
+                        let _ = changes.send(ready);
+                    }
+                    None => return anyhow::Ok(()),
+                },
+                _ = sample.tick() => view.sample(super::accept::wall_clock()),
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                () = control.stop.notified() => return Ok(()),
+            }
         }
+    };
+    tokio::select! {
+        served = serving => served?,
+        published = publishing => published.map_err(anyhow::Error::msg)?,
+        why = group.stopped() => anyhow::bail!("the config group stopped: {why}"),
     }
     tracing::info!("stopping");
+    for listener in listening {
+        listener.stop().await;
+    }
     group.shutdown().await;
-    Ok(())
+    Ok(found)
 }
 
-async fn open_group(
-    me: NodeId,
-    view: &Arc<NodeView>,
-    shards: &[Sender<ToShard>],
-    peers: TcpListener,
-    config_dir: &std::path::Path,
-) -> anyhow::Result<ConfigGroup> {
-    let links = shards.to_vec();
-    let on_link = Arc::new(move |hello: crate::peer::hello::ShardLinkHello, stream: TcpListenerStream| {
-        if let Some(shard) = links.get(hello.to_shard.index()) {
-            shard.send(ToShard::Link { hello, stream });
-        }
-    });
-    let (view, asked) = (view.clone(), shards.to_vec());
-    let on_request = Arc::new(move |bytes: Vec<u8>| {
-        let (view, shards) = (view.clone(), asked.clone());
+fn node_handler(view: &Arc<NodeView>, shards: &[Sender<ToShard>]) -> crate::raft::NodeHandler {
+    let (view, shards) = (view.clone(), shards.to_vec());
+    Arc::new(move |_from, bytes| {
+        let (view, shards) = (view.clone(), shards.clone());
         Box::pin(async move {
-            let request: NodeRequest = postcard::from_bytes(&bytes).ok()?;
-            let reply = match request {
-                NodeRequest::Seal { epoch, slots } => NodeReply::Sealed(seal_here(&shards, epoch, &slots).await),
-                NodeRequest::Stats => NodeReply::Stats(stats_of(&view)),
+            let reply = match postcard::from_bytes(&bytes) {
+                Ok(NodeRequest::Seal { epoch, slots }) => {
+                    NodeReply::Sealed(seal_here(&shards, epoch, &slots).await)
+                }
+                Ok(NodeRequest::Stats) => NodeReply::Stats(stats_of(&view)),
+                Err(error) => NodeReply::NotUnderstood(error.to_string()),
             };
-            Some(encode(&reply))
-        }) as futures::future::BoxFuture<'static, Option<Vec<u8>>>
-    });
-    Ok(ConfigGroup::open(GroupOptions { me, dir: config_dir.to_path_buf(), peers, on_link, on_request }).await?)
+            encode(&reply)
+        })
+    })
 }
-type TcpListenerStream = std::net::TcpStream;
-fn stats_of(_view: &NodeView) -> NodeStats { NodeStats::default() }
+
+fn stats_of(view: &NodeView) -> NodeStats {
+    let totals = view.totals();
+    NodeStats {
+        keys: totals.keys_held,
+        keys_led: totals.keys,
+        bytes: totals.used_bytes,
+        keys_sent: totals.plan_keys,
+        bytes_sent: totals.plan_bytes,
+    }
+}

@@ -83,6 +83,14 @@ metrics! {
     gauges {
         /// Keys in the slots that it serves.
         keys,
+        /// Keys in all slots that have a copy here.
+        keys_held,
+        /// Copies that lack something which the node has acknowledged, as far as known.
+        copies_not_whole,
+        /// Keys sent in transfers since the current plan began.
+        plan_keys,
+        /// Bytes sent in transfers since the current plan began.
+        plan_bytes,
         /// Keys with an expiry time in the slots that it serves.
         volatile_keys,
         /// Bytes of memory of all copies that it holds.

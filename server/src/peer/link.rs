@@ -71,7 +71,8 @@ async fn read_from(reader: &mut impl Reader, mut take: impl FnMut(Bytes) -> bool
         match result {
             Ok(1..) => {
                 // A full buffer says that more is waiting: read more at once.
-                size = if buffer.len() == size { (size * 2).min(16 * PEER_READ_BYTES) } else { PEER_READ_BYTES };
+                size =
+                    if buffer.len() == size { (size * 2).min(16 * PEER_READ_BYTES) } else { PEER_READ_BYTES };
                 if !take(Bytes::from(buffer)) {
                     return;
                 }
@@ -103,7 +104,9 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
                 let read = read_from(&mut reader, |bytes| {
                     let result = handle.core.borrow_mut().from_replica(peer, bytes);
                     handle.touch();
-                    result.inspect_err(|error| tracing::error!(%node, %shard, %error, "closing a peer link")).is_ok()
+                    result
+                        .inspect_err(|error| tracing::error!(%node, %shard, %error, "closing a peer link"))
+                        .is_ok()
                 });
                 either(read, out.write_to(&mut writer)).await;
                 handle.links_out.borrow_mut().remove(&peer);
@@ -134,7 +137,9 @@ pub async fn follow<R: Runtime>(
         let read = read_from(&mut reader, |bytes| {
             let result = handle.core.borrow_mut().from_primary(link, bytes);
             handle.touch();
-            result.inspect_err(|error| tracing::error!(from = %hello.from, %error, "closing a peer link")).is_ok()
+            result
+                .inspect_err(|error| tracing::error!(from = %hello.from, %error, "closing a peer link"))
+                .is_ok()
         });
         either(read, out.write_to(&mut writer)).await;
         handle.core.borrow_mut().inbound_down(link);

@@ -38,6 +38,12 @@ impl PeerListener {
         Ok(Self { listener: TcpListener::bind(address).await? })
     }
 
+    /// Takes over a bound socket. Needs a tokio runtime; the error is that of registering it.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener: TcpListener::from_std(listener)? })
+    }
+
     /// The address bound, with the port that the system chose where 0 was asked for.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()

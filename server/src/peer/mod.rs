@@ -3,6 +3,7 @@
 
 pub mod frame;
 pub mod hello;
+pub mod link;
 pub mod listener;
 pub mod rpc;
 

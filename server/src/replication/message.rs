@@ -194,7 +194,9 @@ impl ToReplica {
                 history: take_history(&mut body)?,
             },
             5 => Self::TransferBegin { slot, attach: take_u64(&mut body)? },
-            6 => Self::TransferPart { slot, attach: take_u64(&mut body)?, effects: std::mem::take(&mut body) },
+            6 => {
+                Self::TransferPart { slot, attach: take_u64(&mut body)?, effects: std::mem::take(&mut body) }
+            }
             7 => Self::TransferDone {
                 slot,
                 attach: take_u64(&mut body)?,

@@ -3,8 +3,8 @@
 
 pub mod history;
 pub mod message;
-pub mod quorum;
 pub mod primary;
+pub mod quorum;
 pub mod recovery;
 pub mod replica;
 

@@ -63,12 +63,18 @@ impl Shard {
     ///
     /// # Errors
     /// The bytes make no sense; close the link.
-    pub fn from_replica(&mut self, peer: PeerIndex, bytes: bytes::Bytes) -> Result<(), super::message::MessageError> {
+    pub fn from_replica(
+        &mut self,
+        peer: PeerIndex,
+        bytes: bytes::Bytes,
+    ) -> Result<(), super::message::MessageError> {
         self.peers[peer].frames.push(bytes);
         while let Some(message) = self.peers[peer].frames.next_to_primary()? {
             match message {
                 ToPrimary::Standing { slot, attach, copy } => self.follower_stands(peer, slot, attach, copy),
-                ToPrimary::Refuse { slot, attach, promised } => self.follower_refused(peer, slot, attach, promised),
+                ToPrimary::Refuse { slot, attach, promised } => {
+                    self.follower_refused(peer, slot, attach, promised)
+                }
                 ToPrimary::Ack { count } => self.follower_acked(peer, count),
             }
         }

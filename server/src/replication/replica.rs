@@ -134,7 +134,8 @@ impl Shard {
             Some((attached, attach)) if attached == link => attach,
             _ => 0,
         };
-        let refusal = ToPrimary::Refuse { slot, attach, promised: replication.promised.max(replication.map.0) };
+        let refusal =
+            ToPrimary::Refuse { slot, attach, promised: replication.promised.max(replication.map.0) };
         self.answer(link, &refusal);
     }
 
@@ -181,7 +182,9 @@ impl Shard {
     /// Applies what is pending up to `seq`.
     pub(crate) fn apply_up_to(&mut self, index: usize, seq: Seq) {
         let slot = self.slot_at(index);
-        while let Some((next, record)) = self.slots[index].replication_mut().pending.pop_front_if(|p| p.0 <= seq) {
+        while let Some((next, record)) =
+            self.slots[index].replication_mut().pending.pop_front_if(|p| p.0 <= seq)
+        {
             let (header, payload, _) = decode_record(&record).ok().flatten().expect("checked on arrival");
             if header.kind == RecordKind::Effects {
                 self.apply_effects(slot, payload);

@@ -1,49 +1,7 @@
 //! Choosing the runtime at start.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::uring::{self, UringUnavailable};
-
-/// What `--runtime` asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RuntimeChoice {
-    /// io_uring where it works, else epoll.
-    #[default]
-    Auto,
-    /// io_uring, or do not start.
-    Uring,
-    /// epoll.
-    Epoll,
-}
-
-/// `--runtime` named no runtime.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown runtime '{0}': expected auto, uring or epoll")]
-pub struct ParseChoiceError(String);
-
-impl FromStr for RuntimeChoice {
-    type Err = ParseChoiceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "uring" => Ok(Self::Uring),
-            "epoll" => Ok(Self::Epoll),
-            _ => Err(ParseChoiceError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for RuntimeChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Uring => "uring",
-            Self::Epoll => "epoll",
-        })
-    }
-}
+pub use crate::settings::RuntimeChoice;
 
 /// A runtime to start shards with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,27 +44,11 @@ impl RuntimeChoice {
         };
         Ok(Selected { kind, reason })
     }
-
-    /// As [`RuntimeChoice::select`], and logs the one line that says what was chosen and why.
-    pub fn resolve(self) -> Result<RuntimeKind, SelectError> {
-        let selected = self.select()?;
-        tracing::info!(requested = %self, "runtime: {}", selected.reason);
-        Ok(selected.kind)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn choice_parses_what_it_prints() {
-        for choice in [RuntimeChoice::Auto, RuntimeChoice::Uring, RuntimeChoice::Epoll] {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
-        }
-        let error = "iocp".parse::<RuntimeChoice>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown runtime 'iocp': expected auto, uring or epoll");
-    }
 
     #[test]
     fn epoll_is_chosen_without_trying_io_uring() {

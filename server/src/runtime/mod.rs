@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use affinity::{CpuId, Pinning, default_shards};
-pub use choice::{ParseChoiceError, RuntimeChoice, RuntimeKind, SelectError, Selected};
+pub use choice::{RuntimeChoice, RuntimeKind, SelectError, Selected};
 pub use local_notify::LocalNotify;
 
 /// Tasks run in one turn before the runtime looks for new I/O and due timers.

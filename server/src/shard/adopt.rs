@@ -41,13 +41,17 @@ impl Shard {
     }
 
     fn leave_lone_life(&mut self) {
-        if self.tables.keys_total() > 0 {
-            tracing::error!(keys = self.tables.keys_total(), "keys written while the node was joining are dropped");
-        }
         self.effects.set_recording(true);
         for slot in self.tables.slots() {
-            // Seqs of a life without a cluster compare with nobody's.
-            if self.slot(slot).last_seq > Seq(0) {
+            // Seqs of a life without a cluster compare with nobody's. (A restarted member's copies, just read from
+            // its log, have epochs.)
+            let had = self.slot(slot).replication.as_ref();
+            if self.slot(slot).last_seq > Seq(0) && had.is_none_or(|had| had.history.last_epoch() == Epoch(0))
+            {
+                let keys = self.tables.table(slot).len();
+                if keys > 0 {
+                    tracing::error!(%slot, keys, "keys written while the node was joining are dropped");
+                }
                 self.drop_copy(slot);
             }
             self.slot_mut(slot).serve = Serve::Elsewhere;
@@ -158,7 +162,9 @@ impl Shard {
         let Some(lead) = self.slots[index].lead() else { return };
         let set = lead.set.clone();
         let mut nodes: Vec<NodeId> = set.clone();
-        if let Change::Filling { target } | Change::Closing { target } | Change::Proposed { target } = &lead.change {
+        if let Change::Filling { target } | Change::Closing { target } | Change::Proposed { target } =
+            &lead.change
+        {
             nodes.extend(target.iter().filter(|node| !set.contains(node)));
         }
         nodes.retain(|node| *node != me);

@@ -9,6 +9,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -40,8 +42,8 @@ pub enum ToShard {
     Client {
         /// Its socket.
         stream: std::net::TcpStream,
-        /// Its session, already in the registry.
-        session: Box<Session>,
+        /// Where it comes from.
+        address: SocketAddr,
     },
     /// Another node's shard has dialled this one.
     Link {
@@ -263,8 +265,11 @@ impl ShardHandle {
     /// Reads settings that are used all the time again.
     pub(crate) fn settings_changed(&self) {
         let settings = self.node.settings();
-        self.park_ns.set(settings.handover_timeout_ms * 1_000_000);
-        self.hold_ns.set(settings.write_timeout_ms * 1_000_000);
+        self.park_ns.set(u64::from(settings.handover_timeout_ms) * 1_000_000);
+        self.hold_ns.set(u64::from(settings.write_timeout_ms) * 1_000_000);
+        if let Some(log) = self.log.borrow_mut().as_mut() {
+            log.set_policy(crate::boot::sync_policy(settings.appendfsync));
+        }
     }
 
     /// Counts executed requests.
@@ -303,7 +308,8 @@ impl ShardHandle {
 
     /// Sends requests to another shard of this node.
     pub(crate) fn send_errand(&self, shard: ShardId, connection: u64, version: Version, requests: Vec<u8>) {
-        self.mailboxes[shard.index()].send(ToShard::Batch(RemoteBatch::new(self.id, connection, version, requests)));
+        self.mailboxes[shard.index()]
+            .send(ToShard::Batch(RemoteBatch::new(self.id, connection, version, requests)));
     }
 
     /// Answers of other shards to a connection.
@@ -321,23 +327,11 @@ impl ShardHandle {
 
     fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {
         match message {
-            ToShard::Client { stream, session } => match R::adopt(stream) {
-                Ok(stream) => {
-                    self.metrics.connections.add(1);
-                    let handle = self.clone();
-                    R::spawn(async move {
-                        let id = session.id;
-                        crate::conn::serve::<R>(handle.clone(), stream, *session).await;
-                        handle.replies.borrow_mut().remove(&id);
-                        handle.metrics.connections.sub(1);
-                        handle.node.clients().remove(id);
-                    });
+            ToShard::Client { stream, address } => {
+                if let Err(error) = self.welcome::<R>(stream, address) {
+                    tracing::warn!(%error, "a client's socket could not be used");
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a client's socket could not be registered with the event loop");
-                    self.node.clients().remove(session.id);
-                }
-            },
+            }
             ToShard::Link { hello, stream } => {
                 let link = LinkId(self.next_link.get());
                 self.next_link.set(link.0 + 1);
@@ -380,6 +374,33 @@ impl ShardHandle {
             }
             ToShard::Stop(_) => unreachable!("handled by the mailbox loop"),
         }
+    }
+
+    /// Starts to serve a client.
+    fn welcome<R: Runtime>(
+        self: &Rc<Self>,
+        stream: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> std::io::Result<()> {
+        let here = stream.local_addr()?;
+        let client = self.node.clients().register(address, here, self.id, self.now());
+        // CLIENT KILL ends the connection through a second handle on its socket: its task wakes by itself.
+        let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        client.wake_with(move || {
+            let _ = socket.shutdown(Shutdown::Both);
+        });
+        let session = Session::new(client, &self.node.settings());
+        let stream = R::adopt(stream)?;
+        self.metrics.connections.add(1);
+        self.metrics.connections_accepted.add(1);
+        let handle = self.clone();
+        R::spawn(async move {
+            let id = session.id;
+            crate::conn::serve::<R>(handle.clone(), stream, session).await;
+            handle.replies.borrow_mut().remove(&id);
+            handle.metrics.connections.sub(1);
+        });
+        Ok(())
     }
 
     /// Goes on with other shards' requests.
@@ -486,9 +507,18 @@ impl ShardHandle {
 
     fn publish_metrics(&self) {
         let core = self.core.borrow();
-        self.metrics.keys.set(core.tables.keys_total() as u64);
+        let keys = core.key_counts();
+        let counted = core.tables.counters();
+        self.metrics.keys.set(keys.led);
+        self.metrics.keys_held.set(keys.held);
+        self.metrics.volatile_keys.set(core.tables.volatile_total() as u64);
+        self.metrics.keyspace_hits.set(counted.hits);
+        self.metrics.keyspace_misses.set(counted.misses);
+        self.metrics.copies_not_whole.set(core.copies_not_whole() as u64);
+        self.metrics.plan_keys.set(core.counters.plan_keys_sent);
+        self.metrics.plan_bytes.set(core.counters.plan_bytes_sent);
         self.metrics.used_bytes.set(core.tables.used_bytes() as u64);
-        self.metrics.expired_keys.set(core.counters.expired_keys);
+        self.metrics.expired_keys.set(counted.expired);
         self.metrics.transfer_keys.set(core.counters.keys_sent);
         self.metrics.transfer_bytes.set(core.counters.bytes_sent);
     }

@@ -80,8 +80,9 @@ impl Shard {
 
     fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {
         let (slots, local) = (&self.slots, self.tables.local_slots());
-        let owned =
-            |slot: SlotId| matches!(slots[local.index_of(slot)].serve, Serve::Leading | Serve::LeadingReadOnly);
+        let owned = |slot: SlotId| {
+            matches!(slots[local.index_of(slot)].serve, Serve::Leading | Serve::LeadingReadOnly)
+        };
         let mut exec = Exec {
             now,
             tables: &mut self.tables,
@@ -157,7 +158,8 @@ impl Shard {
     pub fn copies_of(&self, hold: Hold) -> (usize, usize) {
         let Hold::Commit { slot, seq, .. } = hold else { return (0, 1) };
         let Some(lead) = self.slot(slot).lead() else { return (0, 1) };
-        let followers = lead.followers.iter().filter(|follower| follower.member && follower.acked >= seq).count();
+        let followers =
+            lead.followers.iter().filter(|follower| follower.member && follower.acked >= seq).count();
         let own = usize::from(lead.own_seq >= seq);
         (own + followers, self.write_quorum_of(lead.set.len()))
     }
@@ -166,7 +168,8 @@ impl Shard {
     pub fn expire(&mut self, now: Now, budget: usize) -> bool {
         let (slots, local) = (&self.slots, self.tables.local_slots());
         let owned = |slot: SlotId| slots[local.index_of(slot)].serve == Serve::Leading;
-        let removed = self.expire_cycle.step(&mut self.tables, &mut self.effects, &owned, now.unix_ms, budget);
+        let removed =
+            self.expire_cycle.step(&mut self.tables, &mut self.effects, &owned, now.unix_ms, budget);
         if !self.effects.is_empty() {
             self.record_effects();
         }

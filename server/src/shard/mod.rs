@@ -93,6 +93,15 @@ pub struct Shard {
     pub counters: Counters,
 }
 
+/// Numbers of keys.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// In slots that are led here.
+    pub led: u64,
+    /// In all slots that have a copy here.
+    pub held: u64,
+}
+
 /// Sums since the start of the process.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Counters {
@@ -102,11 +111,16 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Slots whose transfer ended.
     pub transfers_done: u64,
+    /// Of `keys_sent`, those since the current plan began.
+    pub plan_keys_sent: u64,
+    /// Of `bytes_sent`, those since the current plan began.
+    pub plan_bytes_sent: u64,
+    /// The plan that the last two count for.
+    pub plan: u64,
 }
 
 /// A remote shard that holds, or is to hold, copies of slots led here.
 pub(crate) struct Peer {
-    pub(crate) node: NodeId,
     pub(crate) up: bool,
     pub(crate) out: Vec<u8>,
     pub(crate) frames: Frames,
@@ -189,6 +203,19 @@ impl Shard {
         self.tables.local_index(slot)
     }
 
+    /// How many keys there are.
+    pub fn key_counts(&self) -> KeyCounts {
+        let mut counts = KeyCounts::default();
+        for (index, slot) in self.tables.slots().enumerate() {
+            let keys = self.tables.table(slot).len() as u64;
+            counts.held += keys;
+            if !matches!(self.slots[index].serve, slot::Serve::Elsewhere) {
+                counts.led += keys;
+            }
+        }
+        counts
+    }
+
     /// The slot of that index; see [`Self::index`].
     pub(crate) fn slot_at(&self, index: usize) -> SlotId {
         self.tables.local_slots().slot_at(index).expect("indices come from slots")
@@ -214,7 +241,6 @@ impl Shard {
         }
         let index = self.peers.len();
         self.peers.push(Peer {
-            node,
             up: false,
             out: Vec::new(),
             frames: Frames::default(),

@@ -142,7 +142,8 @@ impl Shard {
             self.dump_keys(slot, &mut |effects| {
                 write(header(RecordKind::InstallPart, Epoch(0), Seq(0)), &[&attach[..], effects].concat());
             });
-            let history = postcard::to_stdvec(&replication.history).expect("a history of numbers always encodes");
+            let history =
+                postcard::to_stdvec(&replication.history).expect("a history of numbers always encodes");
             let done = header(RecordKind::InstallDone, standing.epoch, standing.seq);
             write(done, &[&attach[..], &history].concat());
         }
@@ -152,10 +153,15 @@ impl Shard {
         let mut next = Some(ScanPosition::START);
         while let Some(position) = next {
             let mut effects = Vec::new();
-            next = self.tables.table(slot).scan(self.tables.hasher(), position, TRANSFER_CHUNK_KEYS, &mut |entry| {
-                let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
-                Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
-            });
+            next = self.tables.table(slot).scan(
+                self.tables.hasher(),
+                position,
+                TRANSFER_CHUNK_KEYS,
+                &mut |entry| {
+                    let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
+                    Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
+                },
+            );
             if !effects.is_empty() {
                 write(&effects);
             }
@@ -172,7 +178,13 @@ impl Shard {
         self.turn.log.clear();
     }
 
-    fn replay_effects(&mut self, slot: SlotId, seq: Seq, effects: &[u8], staged: bool) -> Result<(), ReplayError> {
+    fn replay_effects(
+        &mut self,
+        slot: SlotId,
+        seq: Seq,
+        effects: &[u8],
+        staged: bool,
+    ) -> Result<(), ReplayError> {
         let index = self.index(slot);
         let incoming = self.slots[index].replication.as_mut().and_then(|r| r.incoming.as_mut());
         let mut incoming = incoming.filter(|_| staged);

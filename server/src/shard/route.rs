@@ -45,9 +45,7 @@ impl Shard {
         let to = self.slot(slot).lead().and_then(|lead| lead.change.target()).map(|target| target[0]);
         let state = self.cluster().expect("only a member freezes a slot");
         match to.and_then(|node| state.members.get(&node)) {
-            Some(member) => {
-                Refusal::Answer(format!("ASK {slot} {}:{}", member.spec.host, member.spec.port))
-            }
+            Some(member) => Refusal::Answer(format!("ASK {slot} {}:{}", member.spec.host, member.spec.port)),
             None => Refusal::Park(TRY_AGAIN),
         }
     }
@@ -68,7 +66,8 @@ impl Shard {
         if primary == self.options.me {
             // The map is ahead of this shard, or the process is not registered yet: never send a client to
             // the address it is on.
-            let reason = if incarnation.is_some() { "is being taken over" } else { "waits for this node to register" };
+            let reason =
+                if incarnation.is_some() { "is being taken over" } else { "waits for this node to register" };
             return Refusal::Answer(format!("CLUSTERDOWN Hash slot {slot} {reason}"));
         }
         let spec = &state.members[&primary].spec;

@@ -229,7 +229,10 @@ impl Shard {
     pub fn take_sends(&mut self) -> Vec<(PeerIndex, Vec<u8>)> {
         self.tell_commits();
         let peers = self.peers.iter_mut().enumerate();
-        peers.filter(|(_, peer)| !peer.out.is_empty()).map(|(i, peer)| (i, std::mem::take(&mut peer.out))).collect()
+        peers
+            .filter(|(_, peer)| !peer.out.is_empty())
+            .map(|(i, peer)| (i, std::mem::take(&mut peer.out)))
+            .collect()
     }
 
     /// The log holds everything of the turns up to `turn` as firmly as `appendfsync` says.
@@ -288,7 +291,10 @@ impl Shard {
     fn set_lone(&mut self) {
         self.standing = Standing::Lone;
         for slot in &mut self.slots {
-            assert!(slot.replication.as_ref().is_none_or(|r| r.role == Role::Outside), "a lone node is in no set");
+            assert!(
+                slot.replication.as_ref().is_none_or(|r| r.role == Role::Outside),
+                "a lone node is in no set"
+            );
             slot.serve = super::slot::Serve::Leading;
         }
         self.turn.news = true;

@@ -17,10 +17,16 @@ use crate::shard::{ReadyChange, Shard};
 impl Shard {
     /// Queues the changes that the plan wants of slots led here, and ends those that it wants no more.
     pub(crate) fn adopt_plan(&mut self, state: &ClusterState) {
+        if let Some(plan) = state.plan.as_ref().filter(|plan| plan.id != self.counters.plan) {
+            self.counters.plan = plan.id;
+            self.counters.plan_keys_sent = 0;
+            self.counters.plan_bytes_sent = 0;
+        }
         for slot in self.tables.slots() {
             let index = self.index(slot);
             let Some(lead) = self.slots[index].lead_mut() else { continue };
-            let target = state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
+            let target =
+                state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
             match (&lead.change, target) {
                 (Change::None, Some(target)) if *target != lead.set => {
                     lead.change = Change::Queued { target: target.clone() };
@@ -28,9 +34,12 @@ impl Shard {
                     self.turn.more = true;
                 }
                 // A change that is not proposed yet follows the plan; a proposed one ends by its entry alone.
-                (Change::Queued { target: old } | Change::Filling { target: old } | Change::Closing { target: old }, new)
-                    if new != Some(old) =>
-                {
+                (
+                    Change::Queued { target: old }
+                    | Change::Filling { target: old }
+                    | Change::Closing { target: old },
+                    new,
+                ) if new != Some(old) => {
                     self.reopen(index);
                     self.end_change(index);
                     self.set_followers(slot);
@@ -75,7 +84,9 @@ impl Shard {
         let Some(lead) = self.slots[index].lead_mut() else { return };
         let in_step = |lead: &Lead, target: &[NodeId]| {
             target.iter().filter(|node| **node != me).all(|node| {
-                lead.followers.iter().any(|f| f.node == *node && f.state == FollowerState::InStep && f.acked.0 > 0)
+                lead.followers
+                    .iter()
+                    .any(|f| f.node == *node && f.state == FollowerState::InStep && f.acked.0 > 0)
             })
         };
         match &lead.change {

@@ -78,6 +78,8 @@ impl Shard {
         let bytes = effects.len();
         self.counters.keys_sent += keys;
         self.counters.bytes_sent += bytes as u64;
+        self.counters.plan_keys_sent += keys;
+        self.counters.plan_bytes_sent += bytes as u64;
         if bytes > 0 {
             self.send_part(slot, peer, attach, effects.into());
         }

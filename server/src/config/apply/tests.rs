@@ -40,7 +40,13 @@ fn run(first: u16, last: u16, set: &[u8]) -> SlotRun {
 
 fn change(first: u16, last: u16, expected: u64, set: &[u8]) -> SlotChange {
     let run = run(first, last, set);
-    SlotChange { first: run.first, last: run.last, expected_epoch: Epoch(expected), replicas: run.replicas, incarnations: Vec::new() }
+    SlotChange {
+        first: run.first,
+        last: run.last,
+        expected_epoch: Epoch(expected),
+        replicas: run.replicas,
+        incarnations: Vec::new(),
+    }
 }
 
 fn create_command() -> ConfigCommand {
@@ -286,7 +292,8 @@ fn a_change_that_counts_on_a_process_which_is_gone_is_refused() {
     assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
     // Prepared with the new process it goes through.
     let incarnations = vec![Incarnation(1), Incarnation(2)];
-    let entry = ConfigCommand::ChangeSlots { changes: vec![SlotChange { incarnations, ..prepared }], epoch: None };
+    let entry =
+        ConfigCommand::ChangeSlots { changes: vec![SlotChange { incarnations, ..prepared }], epoch: None };
     let outcome = ChangeOutcome { changed: 10, stale: 0, refused: 0 };
     assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
 }

@@ -91,4 +91,5 @@ pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 
 const _: () = assert!(PEER_FRAME_BYTES_MAX as u64 > 2 * BULK_BYTES_DEFAULT, "a key and a value fit a frame");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
-const _: () = assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);
+const _: () =
+    assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);

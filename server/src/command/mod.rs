@@ -3,16 +3,23 @@
 //! A handler never sees a connection, a clock or the log. [`execute`] runs the commands whose place is a shard;
 //! facts about a command (arity, keys, flags, place) are rows of `carousel_protocol::command_table`.
 
+mod client;
+mod cluster;
+mod connection;
 mod effect;
 mod error;
 mod exec;
 mod expire;
 mod expiry;
 mod glob;
+mod info;
+mod introspect;
 mod key;
 mod keyspace;
 mod long_double;
 mod scan;
+mod server;
+pub mod session;
 mod string;
 mod tables;
 

@@ -96,8 +96,8 @@ impl ClusterClient {
         }
     }
 
-    /// Any command, its name first. The command table says where its first key is and whether it reads or
-    /// writes; a command that the table does not have counts as a write whose key is its first argument.
+    /// Any command, its name first. The command table says where its first key is and whether it only reads;
+    /// all others count as writes. For a command that the table does not have the key is its first argument.
     ///
     /// # Errors
     /// See [`ClientError`]; an error reply is [`ClientError::Refused`].
@@ -107,8 +107,8 @@ impl ClusterClient {
         };
         let (intent, key) = match command_table::lookup(name) {
             Some(spec) => {
-                let writes = spec.flags.contains(Flags::WRITE);
-                let intent = if writes { Intent::Write } else { Intent::Read };
+                let reads = spec.flags.contains(Flags::READONLY);
+                let intent = if reads { Intent::Read } else { Intent::Write };
                 (intent, spec.key_indices(args.len()).next())
             }
             None => (Intent::Write, Some(1)),

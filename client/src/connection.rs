@@ -99,7 +99,8 @@ impl Connection {
     }
 
     async fn open(address: &Address, options: &ConnectOptions) -> Result<Self, String> {
-        let stream = TcpStream::connect((address.host(), address.port())).await.map_err(|error| words(&error))?;
+        let stream =
+            TcpStream::connect((address.host(), address.port())).await.map_err(|error| words(&error))?;
         // Requests are gathered here already: the kernel must not hold them back as well.
         stream.set_nodelay(true).map_err(|error| words(&error))?;
         let connection = Self::start(address, stream, options.in_flight_max);
@@ -129,7 +130,8 @@ impl Connection {
             };
             match reply {
                 // An old server: RESP2 then.
-                Reply::Error(text) if text.starts_with("ERR unknown command") || text.starts_with("NOPROTO") => {}
+                Reply::Error(text)
+                    if text.starts_with("ERR unknown command") || text.starts_with("NOPROTO") => {}
                 Reply::Error(text) => return Err(text),
                 _ => authenticated = true,
             }
@@ -194,7 +196,9 @@ impl Connection {
         }
         let reply = shared.enqueue(args, asking)?;
         // The sender goes without a word only where the runtime ends.
-        reply.await.unwrap_or_else(|_| Err(RequestError::Unknown { why: "the client is shutting down".to_owned() }))
+        reply
+            .await
+            .unwrap_or_else(|_| Err(RequestError::Unknown { why: "the client is shutting down".to_owned() }))
     }
 }
 

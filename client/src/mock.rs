@@ -45,10 +45,7 @@ impl Act {
         let mut raw = format!("*{}\r\n", ranges.len());
         for (first, last, node) in ranges {
             let (host, port) = (node.host(), node.port());
-            raw += &format!(
-                "*3\r\n:{first}\r\n:{last}\r\n*2\r\n${}\r\n{host}\r\n:{port}\r\n",
-                host.len()
-            );
+            raw += &format!("*3\r\n:{first}\r\n:{last}\r\n*2\r\n${}\r\n{host}\r\n:{port}\r\n", host.len());
         }
         Self::Raw(raw.into_bytes())
     }
@@ -61,6 +58,8 @@ pub struct Seen {
     pub connection: usize,
     /// The words, lossily as text, joined by spaces.
     pub words: String,
+    /// The words as sent.
+    pub args: Vec<Vec<u8>>,
 }
 
 type Script = dyn FnMut(&Seen) -> Act + Send;
@@ -131,16 +130,24 @@ async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>, seen: Arc<Mut
     }
 }
 
-async fn serve(connection: usize, mut stream: TcpStream, script: Arc<Mutex<Script>>, all: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(
+    connection: usize,
+    mut stream: TcpStream,
+    script: Arc<Mutex<Script>>,
+    all: Arc<Mutex<Vec<Seen>>>,
+) {
     let mut input = Vec::new();
     loop {
-        while let Some((request, consumed)) = parse_reply(&input).expect("clients send well-formed requests") {
+        while let Some((request, consumed)) = parse_reply(&input).expect("clients send well-formed requests")
+        {
             input.drain(..consumed);
-            let words = words(&request);
+            let args = args(&request);
+            let words: Vec<_> = args.iter().map(|word| String::from_utf8_lossy(word)).collect();
+            let words = words.join(" ");
             let act = match words.as_str() {
                 "PING" => Act::Raw(b"+PONG\r\n".to_vec()),
                 _ => {
-                    let seen = Seen { connection, words };
+                    let seen = Seen { connection, words, args };
                     all.lock().expect("no script panicked").push(seen.clone());
                     match seen.words.as_str() {
                         "ASKING" => Act::ok(),
@@ -165,8 +172,7 @@ async fn serve(connection: usize, mut stream: TcpStream, script: Arc<Mutex<Scrip
     }
 }
 
-fn words(request: &Reply) -> String {
+fn args(request: &Reply) -> Vec<Vec<u8>> {
     let words = request.as_array().expect("a request is an array");
-    let words = words.iter().map(|word| String::from_utf8_lossy(word.as_bytes().expect("of strings")));
-    words.collect::<Vec<_>>().join(" ")
+    words.iter().map(|word| word.as_bytes().expect("of strings").to_vec()).collect()
 }

@@ -317,13 +317,18 @@ mod tests {
         }
         pause_of(op.on_outcome(T0, &at(1), error("MOVED 1 h:2")));
         sent_to(op.route(T0, Some(&at(1))));
-        assert_eq!(sent_to(op.on_outcome(T0, &at(1), error("MOVED 1 h:2"))).0, 2, "counted anew after a pause");
+        assert_eq!(
+            sent_to(op.on_outcome(T0, &at(1), error("MOVED 1 h:2"))).0,
+            2,
+            "counted anew after a pause"
+        );
     }
 
     #[test]
     fn what_was_refused_before_execution_is_retried_also_for_writes() {
         let retry = RetryOptions::default();
-        for text in ["TRYAGAIN x", "CLUSTERDOWN x", "LOADING x", "MASTERDOWN x", "NOREPLICAS x", "READONLY x"] {
+        for text in ["TRYAGAIN x", "CLUSTERDOWN x", "LOADING x", "MASTERDOWN x", "NOREPLICAS x", "READONLY x"]
+        {
             let mut op = Operation::new(Intent::Write, &retry, 1);
             op.route(T0, Some(&at(1)));
             pause_of(op.on_outcome(T0, &at(1), error(text)));
@@ -341,7 +346,10 @@ mod tests {
             let mut op = Operation::new(Intent::Write, &cautious, 1);
             let error = failure(op.on_outcome(Duration::from_millis(1500), &at(1), outcome()));
             assert!(error.outcome_unknown());
-            assert!(error.to_string().starts_with("h:1: outcome of the write unknown after 1.500 s: "), "{error}");
+            assert!(
+                error.to_string().starts_with("h:1: outcome of the write unknown after 1.500 s: "),
+                "{error}"
+            );
             pause_of(Operation::new(Intent::Write, &bold, 1).on_outcome(T0, &at(1), outcome()));
             pause_of(Operation::new(Intent::Read, &cautious, 1).on_outcome(T0, &at(1), outcome()));
         }

@@ -32,7 +32,8 @@ impl TopologyError {
     pub fn is_single_server(&self) -> bool {
         match self {
             Self::Refused(text) => {
-                text.contains("cluster support disabled") || text.to_lowercase().starts_with("err unknown command")
+                text.contains("cluster support disabled")
+                    || text.to_lowercase().starts_with("err unknown command")
             }
             Self::Shape(_) => false,
         }
@@ -51,7 +52,9 @@ pub fn parse_cluster_slots(reply: &Reply, asked: &Address) -> Result<Vec<SlotRan
     };
     let mut ranges = Vec::with_capacity(entries.len());
     for entry in entries {
-        let Reply::Array(fields) = entry else { return Err(TopologyError::Shape("an entry is not an array")) };
+        let Reply::Array(fields) = entry else {
+            return Err(TopologyError::Shape("an entry is not an array"));
+        };
         let [first, last, primary, ..] = fields.as_slice() else {
             return Err(TopologyError::Shape("an entry has less than three fields"));
         };

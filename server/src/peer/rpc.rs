@@ -64,6 +64,16 @@ pub enum RpcError {
     },
 }
 
+impl RpcError {
+    /// The peer cannot have got the request.
+    pub fn was_not_sent(&self) -> bool {
+        match self {
+            RpcError::Refused { .. } | RpcError::Connect { .. } | RpcError::Busy { .. } => true,
+            RpcError::Closed { .. } | RpcError::Timeout { .. } => false,
+        }
+    }
+}
+
 /// Serves calls.
 pub trait RpcService: Send + Sync + 'static {
     /// Who serves: a call meant for another node is refused before it gets here.
@@ -121,7 +131,7 @@ impl RpcPool {
     }
 
     /// Completes when any connection is lost after this call: a hint to look at once whether its peer lives.
-    pub fn lost(&self) -> impl Future<Output = ()> + '_ {
+    pub fn lost(&self) -> tokio::sync::futures::Notified<'_> {
         self.lost.notified()
     }
 

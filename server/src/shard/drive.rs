@@ -19,6 +19,7 @@ use carousel_protocol::resp::{Argv, Version};
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, ShardId, SlotId};
 use futures::channel::oneshot;
 
+use super::journal::Journal;
 use super::mailbox::{Mailbox, Sender};
 use super::slot::{LinkId, PeerIndex};
 use super::{ReadyChange, Shard};
@@ -29,7 +30,7 @@ use crate::control::{ControlRequest, ToControl};
 use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::hello::ShardLinkHello;
 use crate::peer::link::LinkOut;
-use crate::persist::ShardLog;
+use crate::persist::{LogPosition, SyncError};
 use crate::runtime::{LocalNotify, Runtime};
 use crate::{Now, limits};
 
@@ -92,10 +93,19 @@ pub enum ToShard {
         /// Gets whether the shard holds no key.
         reply: oneshot::Sender<bool>,
     },
-    /// fdatasync is done up to this turn, or has failed for good.
-    Synced(Result<u64, Arc<std::io::Error>>),
-    /// Finish what is written and stop.
-    Stop(oneshot::Sender<()>),
+    /// The log is durable up to here, or never will be.
+    Synced(Result<LogPosition, SyncError>),
+    /// The process begins as this incarnation: note it in the log, durably, before anything is acknowledged.
+    Begin {
+        /// Its number.
+        incarnation: Incarnation,
+        /// What the log had is everything that the node ever acknowledged.
+        whole: bool,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Finish what is written and stop. Replies whether the log was closed cleanly.
+    Stop(oneshot::Sender<bool>),
 }
 
 /// Per slot, where the copy stands, and whether it is whole.
@@ -112,7 +122,7 @@ pub struct ShardHandle {
     /// What the node publishes.
     pub node: Arc<NodeView>,
     pub(crate) metrics: Arc<ShardMetrics>,
-    pub(crate) log: RefCell<Option<ShardLog>>,
+    pub(crate) log: RefCell<Option<Journal>>,
     flush: LocalNotify,
     waiting: RefCell<Vec<Waker>>,
     /// Answers of other shards, by connection.
@@ -130,6 +140,8 @@ pub struct ShardHandle {
     park_ns: Cell<u64>,
     hold_ns: Cell<u64>,
     ticks_open: Cell<bool>,
+    log_failed: Cell<bool>,
+    incarnation: Cell<Incarnation>,
 }
 
 struct Unsynced {
@@ -143,7 +155,7 @@ pub struct ShardSeat {
     /// The state machine, with what its log had.
     pub core: Shard,
     /// The log to append to, under `appendonly yes`.
-    pub log: Option<ShardLog>,
+    pub log: Option<Journal>,
     /// Messages to it.
     pub mailbox: Mailbox<ToShard>,
     /// Mailboxes of all shards of the node.
@@ -181,6 +193,8 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         park_ns: Cell::new(0),
         hold_ns: Cell::new(0),
         ticks_open: Cell::new(true),
+        log_failed: Cell::new(false),
+        incarnation: Cell::default(),
     });
     handle.settings_changed();
     R::spawn(flush_loop::<R>(handle.clone()));
@@ -190,8 +204,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         mailbox.drain(&mut messages).await;
         for message in messages.drain(..) {
             if let ToShard::Stop(done) = message {
-                handle.stop().await;
-                let _ = done.send(());
+                let _ = done.send(handle.stop());
                 return;
             }
             handle.deliver::<R>(message);
@@ -347,11 +360,23 @@ impl ShardHandle {
                 let until_ns = self.now().mono_ns + duration.as_nanos() as u64;
                 let _ = reply.send(self.core.borrow_mut().reserve(until_ns));
             }
-            ToShard::Synced(Ok(turn)) => self.synced(turn),
-            ToShard::Synced(Err(error)) => {
-                if let Some(log) = self.log.borrow_mut().as_mut() {
-                    log.fail(&error);
+            ToShard::Synced(Ok(position)) => {
+                let turn = self.log.borrow_mut().as_mut().and_then(|log| log.synced(position));
+                if let Some(turn) = turn {
+                    self.synced(turn);
                 }
+            }
+            ToShard::Synced(Err(error)) => {
+                tracing::error!(%error, "this shard acknowledges nothing more");
+                if let Some(log) = self.log.borrow_mut().as_mut() {
+                    log.fail();
+                }
+            }
+            ToShard::Begin { incarnation, whole, reply } => {
+                self.incarnation.set(incarnation);
+                self.core.borrow_mut().begin(whole);
+                let noted = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.begin(incarnation));
+                let _ = reply.send(noted);
             }
             ToShard::Stop(_) => unreachable!("handled by the mailbox loop"),
         }
@@ -387,11 +412,13 @@ impl ShardHandle {
         let seals = self.seals.take();
         let mut syncs = false;
         if let Some(log) = self.log.borrow_mut().as_mut() {
-            match log.append(&output.log, output.turn) {
+            match log.append(&output.log, output.turn, !seals.is_empty()) {
                 Ok(waits) => syncs = waits,
                 Err(error) => {
                     // What could not be written is never acknowledged: neither here nor to a primary.
-                    tracing::error!(%error, "writing the log failed; this shard acknowledges nothing more");
+                    if !self.log_failed.replace(true) {
+                        tracing::error!(%error, "this shard acknowledges nothing more");
+                    }
                     return false;
                 }
             }
@@ -449,21 +476,18 @@ impl ShardHandle {
         self.flush.set();
     }
 
-    async fn stop(&self) {
+    fn stop(&self) -> bool {
         self.ticks_open.set(false);
-        let mut log = self.log.borrow_mut();
-        if let Some(log) = log.as_mut() {
-            let rest = self.core.borrow_mut().end_turn(self.now());
-            if let Err(error) = log.append(&rest.log, rest.turn).and_then(|_| log.close()) {
-                tracing::error!(%error, "the log could not be closed cleanly");
-            }
-        }
+        let Some(log) = self.log.take() else { return true };
+        let rest = self.core.borrow_mut().end_turn(self.now());
+        let closed = log.close(&rest.log, self.incarnation.get());
+        closed.inspect_err(|error| tracing::error!(%error, "the log was not closed cleanly")).is_ok()
     }
 
     fn publish_metrics(&self) {
         let core = self.core.borrow();
         self.metrics.keys.set(core.tables.keys_total() as u64);
-        self.metrics.used_bytes.set(core.used_bytes() as u64);
+        self.metrics.used_bytes.set(core.tables.used_bytes() as u64);
         self.metrics.expired_keys.set(core.counters.expired_keys);
         self.metrics.transfer_keys.set(core.counters.keys_sent);
         self.metrics.transfer_bytes.set(core.counters.bytes_sent);

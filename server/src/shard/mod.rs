@@ -8,6 +8,7 @@
 pub mod adopt;
 pub mod drive;
 pub mod execute;
+pub mod journal;
 pub mod mailbox;
 pub mod replay;
 pub mod route;
@@ -43,8 +44,6 @@ pub struct ShardOptions {
     pub hash_seed: u64,
     /// Records are written to a log (`appendonly yes`).
     pub log: bool,
-    /// What the log gave back at the start is everything that was ever acknowledged (see `persist::data_dir`).
-    pub whole: bool,
 }
 
 /// The node's place in a cluster.

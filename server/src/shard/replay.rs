@@ -3,10 +3,11 @@
 use carousel_protocol::{Epoch, Seq, SlotId};
 
 use super::Shard;
-use super::slot::{Incoming, LinkId};
-use crate::command::{EffectError, EffectIter};
+use super::slot::{Incoming, LinkId, Role};
+use crate::command::{Effect, EffectError, EffectIter};
+use crate::limits::TRANSFER_CHUNK_KEYS;
 use crate::persist::record::{RecordHeader, RecordKind};
-use crate::store::SlotTable;
+use crate::store::{ScanPosition, SlotTable};
 
 /// No link has this number: it marks a copy that the log is building.
 const FROM_LOG: LinkId = LinkId(u64::MAX);
@@ -44,6 +45,9 @@ impl Shard {
     pub fn replay(&mut self, header: RecordHeader, payload: &[u8]) -> Result<(), ReplayError> {
         let RecordHeader { kind, slot, epoch, seq } = header;
         let malformed = || ReplayError::Payload { slot, seq, kind };
+        if kind == RecordKind::Promise {
+            return self.replay_promise(epoch, payload).ok_or_else(malformed);
+        }
         let Some(index) = self.own_index(slot) else { return Ok(()) };
         match kind {
             RecordKind::Effects => {
@@ -51,16 +55,7 @@ impl Shard {
                 self.replay_position(index, epoch, seq);
             }
             RecordKind::Barrier => self.replay_position(index, epoch, seq),
-            RecordKind::Promise => {
-                for bytes in payload.chunks(2) {
-                    let raw = bytes.try_into().map(u16::from_le_bytes).map_err(|_| malformed())?;
-                    let sealed = SlotId::new(raw).ok_or_else(malformed)?;
-                    if let Some(index) = self.own_index(sealed) {
-                        let replication = self.slots[index].replication_mut();
-                        replication.promised = replication.promised.max(epoch);
-                    }
-                }
-            }
+            RecordKind::Promise => unreachable!("handled above: it is about many slots"),
             RecordKind::Drop => {
                 self.drop_copy(slot);
                 self.turn.log.clear(); // it is in the log already
@@ -85,7 +80,7 @@ impl Shard {
                 let replication = self.slots[index].replication_mut();
                 if let Some(incoming) = replication.incoming.take_if(|incoming| incoming.attach == attach) {
                     replication.history = history;
-                    self.tables.replace(slot, incoming.table);
+                    drop(self.tables.replace(slot, incoming.table));
                     self.replay_copy(index, seq);
                 }
             }
@@ -97,6 +92,74 @@ impl Shard {
             RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd => {}
         }
         Ok(())
+    }
+
+    fn replay_promise(&mut self, epoch: Epoch, payload: &[u8]) -> Option<()> {
+        for bytes in payload.chunks(2) {
+            let sealed = SlotId::new(u16::from_le_bytes(bytes.try_into().ok()?))?;
+            if let Some(index) = self.own_index(sealed) {
+                let replication = self.slots[index].replication_mut();
+                replication.promised = replication.promised.max(epoch);
+            }
+        }
+        Some(())
+    }
+
+    /// The process begins. `whole`: what the log had is everything that the node ever acknowledged, so every copy
+    /// in it is whole.
+    pub fn begin(&mut self, whole: bool) {
+        for slot in &mut self.slots {
+            if let Some(replication) = slot.replication.as_mut() {
+                replication.whole |= whole && replication.complete;
+            }
+        }
+    }
+
+    /// Copies that lack something which the node has acknowledged, as far as known.
+    pub fn copies_not_whole(&self) -> usize {
+        let replications = self.slots.iter().filter_map(|slot| slot.replication.as_ref());
+        replications.filter(|replication| replication.role != Role::Outside && !replication.whole).count()
+    }
+
+    /// The shard's whole state as records: what a log must have to give it back.
+    pub fn dump(&self, write: &mut dyn FnMut(RecordHeader, &[u8])) {
+        for slot in self.tables.slots() {
+            let state = self.slot(slot);
+            let Some(replication) = state.replication.as_ref() else {
+                self.dump_keys(slot, &mut |effects| {
+                    let kind = RecordKind::Effects;
+                    write(RecordHeader { kind, slot, epoch: Epoch(0), seq: state.last_seq }, effects);
+                });
+                continue;
+            };
+            let header = |kind, epoch, seq| RecordHeader { kind, slot, epoch, seq };
+            if replication.promised > Epoch(0) {
+                write(header(RecordKind::Promise, replication.promised, Seq(0)), &slot.get().to_le_bytes());
+            }
+            let Some(standing) = replication.standing(state.last_seq) else { continue };
+            let attach = 0u64.to_le_bytes();
+            write(header(RecordKind::InstallBegin, Epoch(0), Seq(0)), &attach);
+            self.dump_keys(slot, &mut |effects| {
+                write(header(RecordKind::InstallPart, Epoch(0), Seq(0)), &[&attach[..], effects].concat());
+            });
+            let history = postcard::to_stdvec(&replication.history).expect("a history of numbers always encodes");
+            let done = header(RecordKind::InstallDone, standing.epoch, standing.seq);
+            write(done, &[&attach[..], &history].concat());
+        }
+    }
+
+    fn dump_keys(&self, slot: SlotId, write: &mut dyn FnMut(&[u8])) {
+        let mut next = Some(ScanPosition::START);
+        while let Some(position) = next {
+            let mut effects = Vec::new();
+            next = self.tables.table(slot).scan(self.tables.hasher(), position, TRANSFER_CHUNK_KEYS, &mut |entry| {
+                let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
+                Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
+            });
+            if !effects.is_empty() {
+                write(&effects);
+            }
+        }
     }
 
     /// The log has ended: what it was still building is not a copy.
@@ -137,12 +200,10 @@ impl Shard {
     }
 
     fn replay_copy(&mut self, index: usize, seq: Seq) {
-        let whole = self.options.whole;
         let slot = &mut self.slots[index];
         slot.last_seq = seq;
         slot.commit = seq;
         let replication = slot.replication_mut();
         replication.complete = true;
-        replication.whole = whole;
     }
 }

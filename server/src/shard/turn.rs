@@ -92,6 +92,11 @@ impl Shard {
             || self.links.values().any(|link| !link.out.is_empty() || link.acked < link.received)
     }
 
+    /// Bytes of records that wait for the end of the turn.
+    pub fn turn_log_bytes(&self) -> usize {
+        self.turn.log.len() + self.turn.frozen.iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// Replies and acks of turns up to this one may leave.
     pub fn durable_turn(&self) -> u64 {
         self.turn.durable

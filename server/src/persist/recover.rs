@@ -1,0 +1,218 @@
+//! Reading a log at start, and deciding what to do where it stops making sense.
+//!
+//! What follows the last readable record is one of three things: space that was never written; a write that was torn
+//! when the process or the power went, which nobody was told of and which is cut off with a warning; or damage to good
+//! data, which stops the start, because cutting there would silently lose writes that were acknowledged.
+//! [`super::segment`] tells how these are told apart.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, SlotId};
+
+use super::log::{Log, LogOptions};
+use super::record::{RecordHeader, RecordKind, append_record};
+use super::scan::Scan;
+use super::segment::LogIdentity;
+use super::storage::Storage;
+
+/// How the last process that wrote to a log may have ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LastEnd {
+    /// The kernel it ran under still runs: everything it wrote is there.
+    SameBoot,
+    /// The machine was restarted since, or that cannot be known: what was not synced may be missing in any order.
+    OtherBoot,
+}
+
+/// The marks of starts and clean stops in a log, for the decision whether it is [whole](super::run::wholeness).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogMarks {
+    /// The incarnation of the last `Start`.
+    pub started: Option<Incarnation>,
+    /// The incarnation of the `CleanStop` at the very end.
+    pub stopped_cleanly: Option<Incarnation>,
+}
+
+impl LogMarks {
+    /// What all of these logs agree on: the lowest start, and the clean stop if it is the same in all.
+    pub fn agreed(logs: impl IntoIterator<Item = LogMarks>) -> LogMarks {
+        let both = |a: LogMarks, b: LogMarks| LogMarks {
+            started: a.started.min(b.started),
+            stopped_cleanly: a.stopped_cleanly.filter(|_| a.stopped_cleanly == b.stopped_cleanly),
+        };
+        logs.into_iter().reduce(both).unwrap_or_default()
+    }
+
+    /// The records that say so, for a log that takes the place of the marked ones.
+    pub(super) fn to_records(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(incarnation) = self.started {
+            append_start(&mut out, incarnation);
+        }
+        if let Some(incarnation) = self.stopped_cleanly {
+            append_clean_stop(&mut out, incarnation);
+        }
+        out
+    }
+}
+
+/// Appends the record that a process writes to each of its logs before it acknowledges anything.
+pub fn append_start(out: &mut Vec<u8>, incarnation: Incarnation) {
+    append_record(out, &mark(RecordKind::Start, incarnation), &[]);
+}
+
+/// Appends the record that ends a log at a clean stop: see [`Log::close`].
+pub fn append_clean_stop(out: &mut Vec<u8>, incarnation: Incarnation) {
+    append_record(out, &mark(RecordKind::CleanStop, incarnation), &[]);
+}
+
+fn mark(kind: RecordKind, incarnation: Incarnation) -> RecordHeader {
+    RecordHeader { kind, slot: const { SlotId::new(0).unwrap() }, epoch: Epoch(incarnation.0), seq: Seq(0) }
+}
+
+/// What was found in a log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogReport {
+    /// Records handed to the sink.
+    pub records: u64,
+    /// Bytes of all records.
+    pub bytes: u64,
+    /// Starts and clean stops.
+    pub marks: LogMarks,
+    /// What was cut off, if anything.
+    pub torn: Option<TornEnd>,
+}
+
+/// A torn end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TornEnd {
+    /// The file whose end was torn.
+    pub file: PathBuf,
+    /// The bytes of it that are good.
+    pub offset: u64,
+}
+
+/// Why a log cannot be used as it is. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// Good data was damaged: not what a crash leaves.
+    #[error(
+        "{file} is damaged at byte {offset}, in data that was written completely. Check the disk, then restore the \
+         data directory from a backup, or, where other nodes hold replicas, move it away and start empty. To give up \
+         what was written from there on: remove the .log files after it, then `truncate -s {offset} {file}`"
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Where reading stopped.
+        offset: u64,
+    },
+    /// The log does not begin, or does not go on, where it should.
+    #[error(
+        "{file} is missing or does not begin as a log does. Restore the data directory from a backup, or, where other \
+         nodes hold replicas, move it away and start empty"
+    )]
+    NoBeginning {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file is of another log.
+    #[error(
+        "{file} is part of another log, of shard {shard} of node {node}, and was copied here: put the right file back"
+    )]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+        /// The node in its header.
+        node: NodeId,
+        /// The shard in its header.
+        shard: u16,
+    },
+    /// Written by a version that knows more.
+    #[error("{file} at byte {offset}: {reason}. It was written by another version: start that one")]
+    Unsupported {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is not supported.
+        reason: String,
+    },
+    /// An intact record whose content was refused by the sink.
+    #[error(
+        "{file} at byte {offset}: intact record with impossible content: {reason}. This is a bug; keep the file"
+    )]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// Why it was refused.
+        reason: String,
+    },
+    /// The system failed.
+    #[error("cannot read the log in {dir}: {error}")]
+    Io {
+        /// The directory of the log.
+        dir: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Where records go, also those that turn out to be followed by damage: all but the marks and the ends of writes, in the order of the log. An error is a content that
+/// cannot be, and stops the reading.
+pub type RecordSink<'a> = dyn FnMut(RecordHeader, &[u8]) -> Result<(), String> + 'a;
+
+/// Reads the log in `dir` and changes nothing.
+pub fn read_log<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    identity: LogIdentity,
+    last_end: LastEnd,
+    sink: &mut RecordSink<'_>,
+) -> Result<LogReport, RecoverError> {
+    Scan::run(storage, dir, identity, last_end, sink).map(|scan| scan.report)
+}
+
+/// Reads the log in `dir`, repairs its end, makes it durable and opens it for appending.
+///
+/// Warns, and says so in the report, where it cuts a torn end.
+pub fn open_log<S: Storage>(
+    storage: S,
+    dir: &Path,
+    identity: LogIdentity,
+    options: LogOptions,
+    last_end: LastEnd,
+    sink: &mut RecordSink<'_>,
+) -> Result<(Log<S>, LogReport), RecoverError> {
+    let scan = Scan::run(&storage, dir, identity, last_end, sink)?;
+    if let Some(torn) = &scan.report.torn {
+        tracing::warn!(
+            file = %torn.file.display(),
+            offset = torn.offset,
+            "cut the end of a log: what was written last was not complete when the process or the machine stopped"
+        );
+    }
+    let segment = scan.repair(&storage, dir, options);
+    let segment = segment.map_err(|error| RecoverError::Io { dir: dir.to_owned(), error })?;
+    Ok((Log::from_parts(storage, dir, identity, options, scan.salt, segment), scan.report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_agree_on_the_lowest_start_and_only_on_a_common_clean_stop() {
+        let marks = |started: Option<u64>, stopped: Option<u64>| LogMarks {
+            started: started.map(Incarnation),
+            stopped_cleanly: stopped.map(Incarnation),
+        };
+        assert_eq!(LogMarks::agreed([]), marks(None, None));
+        assert_eq!(LogMarks::agreed([marks(Some(4), Some(4)); 3]), marks(Some(4), Some(4)));
+        assert_eq!(LogMarks::agreed([marks(Some(4), None), marks(Some(5), Some(5))]), marks(Some(4), None));
+        assert_eq!(LogMarks::agreed([marks(Some(4), Some(4)), marks(None, None)]), marks(None, None));
+    }
+}

@@ -1,0 +1,187 @@
+//! A shard's log as its driver uses it: turns go in, and come out when they are durable enough.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use carousel_protocol::Incarnation;
+
+use crate::persist::{
+    AppendError, CloseError, DiskStorage, Log, LogPosition, SyncError, SyncPolicy, Syncer, append_clean_stop,
+    append_start,
+};
+
+/// Bytes that may wait for room on a full disk; above that the shard gives up its log.
+const BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+const MISCONF_FULL: &str = "MISCONF Errors writing to the log: no space left on the disk. Writes are refused until there \
+                            is room again; nothing was changed.";
+const MISCONF_FAILED: &str = "MISCONF The log of this shard failed, see the server's log. Writes are refused until the \
+                              node is restarted; nothing was changed.";
+
+/// See the module.
+pub struct Journal {
+    log: Log<DiskStorage>,
+    /// Dropped before the log: it syncs the log's files.
+    _syncer: Syncer,
+    /// Turns that are not durable enough yet, each with the position that must be synced first.
+    waiting: VecDeque<(LogPosition, u64)>,
+    /// What found no room, in order.
+    backlog: Vec<u8>,
+    failed: bool,
+}
+
+impl Journal {
+    /// A journal on an open log. `on_sync` is called on the sync thread whenever a position is durable, and once if
+    /// syncing fails for good.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn new(
+        log: Log<DiskStorage>,
+        policy: SyncPolicy,
+        on_sync: impl Fn(Result<LogPosition, SyncError>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let syncer = log.start_syncer(policy, on_sync)?;
+        Ok(Self { log, _syncer: syncer, waiting: VecDeque::new(), backlog: Vec::new(), failed: false })
+    }
+
+    /// Writes a turn's records. Returns whether the turn has to wait for [`Self::synced`]; if not it is durable
+    /// enough now. With `promise` it waits for fdatasync whatever `appendfsync` says.
+    ///
+    /// # Errors
+    /// The log has failed for good, or found no room for too much: this shard must acknowledge nothing more.
+    pub fn append(&mut self, records: &[Bytes], turn: u64, promise: bool) -> Result<bool, AppendError> {
+        if self.backlog.is_empty() {
+            match records {
+                [] => {}
+                [one] => self.write(one)?,
+                several => self.write(&several.concat())?,
+            }
+        } else {
+            records.iter().for_each(|record| self.backlog.extend_from_slice(record));
+            self.retry()?;
+        }
+        let earlier = self.waiting.back().map(|waiting| waiting.0);
+        let until = if !self.backlog.is_empty() {
+            Some(LogPosition(u64::MAX))
+        } else if promise || (self.log.progress().policy() == SyncPolicy::Always && !records.is_empty()) {
+            let end = self.log.position();
+            self.log.progress().request(end);
+            Some(end)
+        } else {
+            earlier // never before the turns before it
+        };
+        match until {
+            Some(position) => self.waiting.push_back((position, turn)),
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self, records: &[u8]) -> Result<(), AppendError> {
+        match self.log.append(records) {
+            Ok(_) => Ok(()),
+            Err(AppendError::NoSpace { path }) => {
+                if self.backlog.is_empty() {
+                    tracing::error!(path = %path.display(), "no space left for the log: writes are refused until there is");
+                    self.backlog.extend_from_slice(records);
+                }
+                if self.backlog.len() > BACKLOG_BYTES_MAX {
+                    self.failed = true;
+                    return Err(AppendError::Failed { path });
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Tries again to write what found no room.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn retry(&mut self) -> Result<(), AppendError> {
+        if self.backlog.is_empty() {
+            return Ok(());
+        }
+        let backlog = std::mem::take(&mut self.backlog);
+        self.write(&backlog)?;
+        if !self.backlog.is_empty() {
+            return Ok(());
+        }
+        tracing::info!("there is space for the log again");
+        let end = self.log.position();
+        self.log.progress().request(end);
+        for waiting in &mut self.waiting {
+            waiting.0 = waiting.0.min(end);
+        }
+        Ok(())
+    }
+
+    /// The log is durable up to `position`: returns the last turn that may go, if any.
+    pub fn synced(&mut self, position: LogPosition) -> Option<u64> {
+        let mut last = None;
+        while let Some((_, turn)) = self.waiting.pop_front_if(|waiting| waiting.0 <= position) {
+            last = Some(turn);
+        }
+        last
+    }
+
+    /// May something be executed that writes up to `bytes` in this turn? Its room is reserved then.
+    ///
+    /// # Errors
+    /// The text of an error reply.
+    #[inline]
+    pub fn admit(&mut self, bytes: usize) -> Result<(), &'static str> {
+        if self.failed {
+            return Err(MISCONF_FAILED);
+        }
+        if !self.backlog.is_empty() {
+            return Err(MISCONF_FULL);
+        }
+        match self.log.reserve(bytes) {
+            Ok(()) => Ok(()),
+            Err(AppendError::NoSpace { .. }) => Err(MISCONF_FULL),
+            Err(AppendError::Write { .. } | AppendError::Failed { .. }) => Err(MISCONF_FAILED),
+        }
+    }
+
+    /// Nothing more is acknowledged by this shard.
+    pub fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// Changes when the log is synced.
+    pub fn set_policy(&mut self, policy: SyncPolicy) {
+        if self.log.progress().policy() != policy {
+            self.log.progress().set_policy(policy);
+        }
+    }
+
+    /// Notes that this process begins as `incarnation`, durably.
+    ///
+    /// # Errors
+    /// One line for the operator.
+    pub fn begin(&mut self, incarnation: Incarnation) -> Result<(), String> {
+        let mut record = Vec::new();
+        append_start(&mut record, incarnation);
+        self.log.append(&record).map_err(|error| error.to_string())?;
+        self.log.sync().map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Writes the last records and the mark of a clean stop, durably.
+    ///
+    /// # Errors
+    /// The log is not clean: the next start finds a torn end.
+    pub fn close(self, records: &[Bytes], incarnation: Incarnation) -> Result<(), CloseError> {
+        let Self { log, _syncer: syncer, backlog, .. } = self;
+        drop(syncer);
+        let mut last = backlog;
+        records.iter().for_each(|record| last.extend_from_slice(record));
+        append_clean_stop(&mut last, incarnation);
+        log.close(&last)
+    }
+}

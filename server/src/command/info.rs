@@ -243,7 +243,7 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.line("instantaneous_output_kbps", kib(rates.net_out_bytes));
     text.line("instantaneous_input_repl_kbps", kib(rates.peer_in_bytes));
     text.line("instantaneous_output_repl_kbps", kib(rates.peer_out_bytes));
-    text.line("rejected_connections", facts.node.rejected_clients.load(std::sync::atomic::Ordering::Relaxed));
+    text.line("rejected_connections", facts.node.clients_rejected());
     text.constants(&[("sync_full", "0"), ("sync_partial_ok", "0"), ("sync_partial_err", "0")]);
     text.line("expired_keys", totals.expired_keys);
     text.constants(&[
@@ -312,10 +312,10 @@ fn command_stats(text: &mut Text, facts: &Facts<'_>) {
 }
 
 fn keyspace(text: &mut Text, facts: &Facts<'_>) {
-    if facts.totals.keys > 0 {
+    if facts.totals.keys_led > 0 {
         text.line(
             "db0",
-            format!("keys={},expires={},avg_ttl=0", facts.totals.keys, facts.totals.volatile_keys),
+            format!("keys={},expires={},avg_ttl=0", facts.totals.keys_led, facts.totals.volatile_keys),
         );
     }
 }
@@ -385,7 +385,7 @@ mod tests {
     fn counters_of_all_shards_are_summed() {
         let mut tester = Tester::new();
         for shard in &tester.node.shards {
-            shard.keys.set(4);
+            shard.keys_led.set(4);
             shard.volatile_keys.set(1);
             shard.command(CommandId::MGet);
             shard.command_usec(CommandId::MGet, 3);

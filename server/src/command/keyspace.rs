@@ -1,12 +1,14 @@
 //! Commands on all keys of a shard, or of a slot.
 
 use carousel_protocol::SlotId;
+use carousel_protocol::command_table::CommandId;
 use carousel_protocol::resp::Argv;
 use carousel_protocol::resp::ReplyWriter;
 
 use super::error::CommandError;
 use super::exec::{Exec, Outcome, integer};
 use super::glob::{Case, glob_match};
+use super::session::subcommand;
 use super::tables::is_due;
 use crate::store::{EntryRef, ScanPosition};
 
@@ -101,21 +103,25 @@ pub(super) fn random_key(exec: &mut Exec<'_>) -> Outcome {
     Ok(())
 }
 
-/// `CLUSTER COUNTKEYSINSLOT slot`, `CLUSTER GETKEYSINSLOT slot count`
+/// `CLUSTER COUNTKEYSINSLOT slot`, `CLUSTER GETKEYSINSLOT slot count`: of a slot that this node does not serve there
+/// are no keys to show, whatever copy it holds.
 pub(super) fn cluster(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    let is = |name: &str| argv.get(1).eq_ignore_ascii_case(name.as_bytes());
+    let Some(sub) = subcommand(CommandId::Cluster.spec(), argv, &mut exec.reply) else { return Ok(()) };
     let slot_of = |number: i64| u16::try_from(number).ok().and_then(SlotId::new);
-    if is("COUNTKEYSINSLOT") && argv.len() == 3 {
-        let slot = slot_of(integer(argv.get(2))?).ok_or(CommandError::Slot)?;
-        exec.reply.integer(exec.tables.table(slot).len() as i64);
-        return Ok(());
+    match sub.name {
+        "COUNTKEYSINSLOT" => {
+            let slot = slot_of(integer(argv.get(2))?).ok_or(CommandError::Slot)?;
+            let count = if (exec.owned)(slot) { exec.tables.table(slot).len() } else { 0 };
+            exec.reply.integer(count as i64);
+        }
+        "GETKEYSINSLOT" => {
+            let (slot, count) = (integer(argv.get(2))?, integer(argv.get(3))?);
+            let slot = slot_of(slot).ok_or(CommandError::SlotOrCount)?;
+            let count = usize::try_from(count).map_err(|_| CommandError::SlotOrCount)?;
+            let owned = exec.owned;
+            reply_keys(exec, Some(slot).filter(|&slot| owned(slot)).into_iter(), count, &|_| true);
+        }
+        other => unreachable!("CLUSTER {other} does not run on a shard"),
     }
-    if is("GETKEYSINSLOT") && argv.len() == 4 {
-        let (slot, count) = (integer(argv.get(2))?, integer(argv.get(3))?);
-        let slot = slot_of(slot).ok_or(CommandError::SlotOrCount)?;
-        let count = usize::try_from(count).map_err(|_| CommandError::SlotOrCount)?;
-        reply_keys(exec, std::iter::once(slot), count, &|_| true);
-        return Ok(());
-    }
-    Err(CommandError::unknown_subcommand("CLUSTER", argv.get(1)))
+    Ok(())
 }

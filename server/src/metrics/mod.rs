@@ -9,8 +9,9 @@ mod published;
 mod rates;
 mod shard;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry};
 pub use map_view::{MapView, PrimaryRange};
@@ -18,9 +19,10 @@ pub use published::{Cached, Published};
 pub use rates::Rates;
 pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
 
-use carousel_protocol::ShardId;
+use carousel_protocol::{NodeId, ShardId};
 
 use crate::Now;
+use crate::config::ClusterState;
 use crate::settings::Settings;
 use rates::RateMeter;
 
@@ -45,6 +47,13 @@ pub struct ProcessIdentity {
     pub executable: String,
 }
 
+/// Where `CONFIG RESETSTAT` found the counters.
+#[derive(Default)]
+struct Baseline {
+    totals: Totals,
+    clients_rejected: u64,
+}
+
 /// What every thread may know of the node.
 pub struct NodeView {
     /// The settings in force. `CONFIG SET` publishes here; shards keep a [`Cached`] copy.
@@ -66,7 +75,8 @@ pub struct NodeView {
     /// Clients turned away before they had a shard.
     pub rejected_clients: AtomicU64,
     /// Totals at the last `CONFIG RESETSTAT`.
-    baseline: Mutex<Totals>,
+    baseline: Mutex<Baseline>,
+    clients_rejected: AtomicU64,
     rates: Mutex<RateMeter>,
     peak_bytes: AtomicU64,
 }
@@ -85,6 +95,7 @@ impl NodeView {
             log_failed: AtomicBool::new(false),
             rejected_clients: AtomicU64::new(0),
             baseline: Mutex::default(),
+            clients_rejected: AtomicU64::new(0),
             rates: Mutex::default(),
             peak_bytes: AtomicU64::new(0),
         }
@@ -110,15 +121,37 @@ impl NodeView {
         self.shards[id.index()].clone()
     }
 
+    /// Publishes a new state of the cluster, or whom this node reaches of it.
+    pub fn set_map(&self, state: Arc<ClusterState>, unreachable: BTreeSet<NodeId>) {
+        let me = self.map().me;
+        self.map.publish(MapView::new(state, me, unreachable));
+    }
+
+    /// Counts a client that was turned away before any shard knew it.
+    pub fn reject_client(&self) {
+        self.clients_rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Clients turned away since the last reset.
+    pub fn clients_rejected(&self) -> u64 {
+        self.clients_rejected.load(Ordering::Relaxed) - self.baseline().clients_rejected
+    }
+
     /// Sums over the shards since the last reset.
     pub fn totals(&self) -> Totals {
-        let baseline = self.baseline.lock().unwrap_or_else(PoisonError::into_inner);
-        Totals::of(&self.shards).since(&baseline)
+        Totals::of(&self.shards).since(&self.baseline().totals)
     }
 
     /// Starts the totals over, as `CONFIG RESETSTAT` does. The shards' own counters go on.
     pub fn reset_totals(&self) {
-        *self.baseline.lock().unwrap_or_else(PoisonError::into_inner) = Totals::of(&self.shards);
+        *self.baseline() = Baseline {
+            totals: Totals::of(&self.shards),
+            clients_rejected: self.clients_rejected.load(Ordering::Relaxed),
+        };
+    }
+
+    fn baseline(&self) -> MutexGuard<'_, Baseline> {
+        self.baseline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a sample for [`Self::rates`] and the peak of memory. Call it every 100 ms or so.
@@ -151,7 +184,6 @@ pub(crate) mod testing {
     //! A node to try commands on.
 
     use super::*;
-    use carousel_protocol::NodeId;
 
     /// A lone node that started at Unix time 1,000,000 ms.
     pub(crate) fn node() -> NodeView {
@@ -176,9 +208,11 @@ mod tests {
         let node = testing::node();
         node.shards[1].command(CommandId::Get);
         node.shards[1].keys.set(5);
+        node.reject_client();
         node.reset_totals();
+        node.reject_client();
         node.shards[0].command(CommandId::Get);
-        assert_eq!((node.totals().commands, node.totals().keys), (1, 5));
+        assert_eq!((node.totals().commands, node.totals().keys, node.clients_rejected()), (1, 5, 1));
     }
 
     #[test]

@@ -81,17 +81,17 @@ macro_rules! metrics {
 
 metrics! {
     gauges {
-        /// Keys in the slots that it serves.
+        /// Keys of all copies that it holds.
         keys,
-        /// Keys in all slots that have a copy here.
-        keys_held,
         /// Copies that lack something which the node has acknowledged, as far as known.
         copies_not_whole,
         /// Keys sent in transfers since the current plan began.
         plan_keys,
         /// Bytes sent in transfers since the current plan began.
         plan_bytes,
-        /// Keys with an expiry time in the slots that it serves.
+        /// Keys in the slots that it leads: what clients see.
+        keys_led,
+        /// Of [`Self::keys_led`], those with an expiry time.
         volatile_keys,
         /// Bytes of memory of all copies that it holds.
         used_bytes,
@@ -99,12 +99,14 @@ metrics! {
         connections,
         /// Clients whose request waits for something.
         blocked_clients,
+        /// Keys sent in transfers since the rebalance in progress began.
+        plan_keys,
+        /// Bytes sent in transfers since the rebalance in progress began.
+        plan_bytes,
     }
     totals {
         /// Clients accepted.
         connections_accepted,
-        /// Clients turned away.
-        connections_rejected,
         /// Requests executed.
         commands,
         /// Error replies.

@@ -70,8 +70,11 @@ fn keys_of_a_slot() {
         CLUSTER COUNTKEYSINSLOT x => -ERR value is not an integer or out of range
         CLUSTER GETKEYSINSLOT 12182 0 => []
         CLUSTER GETKEYSINSLOT 16384 1 => -ERR Invalid slot or number of keys
-        CLUSTER GETKEYSINSLOT 1 -1 => -ERR Invalid slot or number of keys",
+        CLUSTER GETKEYSINSLOT 1 -1 => -ERR Invalid slot or number of keys
+        CLUSTER COUNTKEYSINSLOT => -ERR wrong number of arguments for 'cluster|countkeysinslot' command",
     );
     assert_eq!(sorted(shard.reply(&[b"CLUSTER", b"GETKEYSINSLOT", b"12182", b"9"])), ["foo", "{foo}x"]);
     assert_eq!(sorted(shard.reply(&[b"CLUSTER", b"GETKEYSINSLOT", b"12182", b"1"])).len(), 1);
+    shard.owned = all_but_foo;
+    shard.check("CLUSTER COUNTKEYSINSLOT 12182 => :0\n CLUSTER GETKEYSINSLOT 12182 9 => []");
 }

@@ -40,9 +40,34 @@ impl Exec<'_> {
         (self.tables.key_at(self.slot, key), key)
     }
 
-    /// Where a key is that need not share the first one's slot.
-    pub(super) fn locate(&self, key: &[u8]) -> KeyAt {
-        self.tables.key_at(key_slot(key), key)
+    /// Calls `run` with each key of a command, its place and its index: every `step`th argument from the first on.
+    ///
+    /// The keys need not share a slot. What they need is loaded together, some keys ahead.
+    pub(super) fn each_key<'v>(
+        &mut self,
+        argv: Argv<'v>,
+        step: usize,
+        mut run: impl FnMut(&mut Self, KeyAt, &'v [u8], usize),
+    ) {
+        const AHEAD: usize = 16;
+        let mut places = [KeyAt { slot: self.slot, hash: 0 }; AHEAD];
+        let mut first = 1;
+        while first < argv.len() {
+            let indices = (first..argv.len()).step_by(step).take(AHEAD);
+            let mut count = 0;
+            for index in indices.clone() {
+                let key = argv.get(index);
+                places[count] = self.tables.key_at(key_slot(key), key);
+                count += 1;
+            }
+            if count > 1 {
+                self.tables.prefetch(&places[..count]);
+            }
+            for (place, index) in places[..count].iter().zip(indices) {
+                run(self, *place, argv.get(index), index);
+            }
+            first += count * step;
+        }
     }
 
     /// The entry of a key to read; see [`Tables::read`].

@@ -10,24 +10,19 @@ use super::string;
 
 pub(super) fn del(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let mut removed = 0;
-    for index in 1..argv.len() {
-        let key = argv.get(index);
-        let at = exec.locate(key);
+    exec.each_key(argv, 1, |exec, at, key, _| {
         if exec.find(at, key).is_some() {
             exec.tables.remove(at, key, exec.effects);
             removed += 1;
         }
-    }
+    });
     exec.reply.integer(removed);
     Ok(())
 }
 
 pub(super) fn exists(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let mut found = 0;
-    for index in 1..argv.len() {
-        let key = argv.get(index);
-        found += i64::from(exec.read(exec.locate(key), key).is_some());
-    }
+    exec.each_key(argv, 1, |exec, at, key, _| found += i64::from(exec.read(at, key).is_some()));
     exec.reply.integer(found);
     Ok(())
 }

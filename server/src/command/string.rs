@@ -192,11 +192,9 @@ pub(super) fn getex(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 
 pub(super) fn mget(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     exec.reply.array(argv.len() - 1);
-    for index in 1..argv.len() {
-        let key = argv.get(index);
-        let at = exec.locate(key);
+    exec.each_key(argv, 1, |exec, at, key, _| {
         exec.reply_value(at, key);
-    }
+    });
     Ok(())
 }
 
@@ -209,10 +207,8 @@ pub(super) fn mset(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 
 pub(super) fn msetnx(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     check_pairs(argv, "MSETNX")?;
-    let any_present = (1..argv.len()).step_by(2).any(|index| {
-        let key = argv.get(index);
-        exec.find(exec.locate(key), key).is_some()
-    });
+    let mut any_present = false;
+    exec.each_key(argv, 2, |exec, at, key, _| any_present |= exec.find(at, key).is_some());
     if !any_present {
         set_pairs(exec, argv);
     }
@@ -225,10 +221,7 @@ fn check_pairs(argv: Argv<'_>, command: &str) -> Outcome {
 }
 
 fn set_pairs(exec: &mut Exec<'_>, argv: Argv<'_>) {
-    for index in (1..argv.len()).step_by(2) {
-        let key = argv.get(index);
-        exec.set(exec.locate(key), key, argv.get(index + 1), None);
-    }
+    exec.each_key(argv, 2, |exec, at, key, index| exec.set(at, key, argv.get(index + 1), None));
 }
 
 pub(super) fn strlen(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {

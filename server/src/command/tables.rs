@@ -3,7 +3,7 @@
 use carousel_protocol::{ShardId, SlotId};
 
 use super::effect::{Effect, EffectSink};
-use crate::store::{EntryRef, KeyHasher, SlotTable};
+use crate::store::{EntryRef, KeyHasher, PrefetchDepth, SlotTable};
 
 /// Slots that follow each other stay on one shard in groups of this many; see [`ShardId::of_slot`].
 const GROUP: usize = 16;
@@ -175,6 +175,17 @@ impl Tables {
     #[inline]
     pub fn key_at(&self, slot: SlotId, key: &[u8]) -> KeyAt {
         KeyAt { slot, hash: self.hasher.hash(key) }
+    }
+
+    /// Loads into the caches what the next look-ups of these keys need, all at once instead of one wait after
+    /// the other. Worth it for two keys and more, up to some dozens: what a pipelining client has sent.
+    #[inline]
+    pub fn prefetch(&self, keys: &[KeyAt]) {
+        for depth in [PrefetchDepth::Table, PrefetchDepth::Words, PrefetchDepth::Entry] {
+            for at in keys {
+                self.tables[self.slots.index_of(at.slot)].prefetch(at.hash, depth);
+            }
+        }
     }
 
     /// Looks for a key on behalf of a command that reads it; counts a hit or a miss.

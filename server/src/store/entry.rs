@@ -19,6 +19,7 @@ use std::marker::PhantomData;
 use std::num::NonZero;
 use std::ptr::{self, NonNull};
 
+use super::prefetch::prefetch;
 use super::size_class::class_bytes;
 
 const _: () = assert!(usize::BITS == 64, "tags need 64-bit words");
@@ -109,6 +110,14 @@ impl Entry {
     #[inline]
     pub(super) fn as_ref(&self) -> EntryRef<'_> {
         EntryRef { word: self.0, entry: PhantomData }
+    }
+
+    /// Starts loading the first two cache lines of the entry: all of most entries.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        let base = self.as_ref().base().as_ptr();
+        prefetch(base);
+        prefetch(base.wrapping_add(64));
     }
 
     /// Bytes taken from the allocator.

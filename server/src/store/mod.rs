@@ -16,11 +16,15 @@
 //! directory of segments by the hash's top bits (extendible hashing), which split one at a time. No single
 //! operation on a table touches more than one segment's entries.
 //!
+//! At random keys most of a look-up's time is three waits for memory: table, array, entry. Where several keys are
+//! known in advance (a pipelining client), [`SlotTable::prefetch`] overlaps the waits of all.
+//!
 //! Nothing here knows what "expired" means: an expiry is stored, found and reported; judging is the caller's.
 
 mod directory;
 mod entry;
 mod hash;
+mod prefetch;
 mod segment;
 mod size_class;
 mod slot_table;
@@ -28,7 +32,7 @@ mod slot_table;
 pub use entry::EntryRef;
 pub use hash::{KeyHasher, ScanPosition};
 pub use segment::SEGMENT_ENTRIES_MAX;
-pub use slot_table::SlotTable;
+pub use slot_table::{PrefetchDepth, SlotTable};
 
 /// Most bytes of a value: Redis' `proto-max-bulk-len`, 512 MiB.
 pub const VALUE_BYTES_MAX: usize = 512 << 20;

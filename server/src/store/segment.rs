@@ -2,6 +2,7 @@
 
 use super::EntryRef;
 use super::entry::Entry;
+use super::prefetch::prefetch;
 use super::size_class::class_bytes;
 
 /// Most entries of a segment; one that would get more is split in two. Bounds the memory that an insertion
@@ -67,6 +68,23 @@ impl Segment {
             }
         }
         at
+    }
+
+    /// Starts loading the words around the place where the tag should be.
+    #[inline]
+    pub(super) fn prefetch_words(&self, tag: u16) {
+        let guess = (usize::from(tag) * self.entries.len()) >> 16;
+        prefetch(self.entries.as_ptr().wrapping_add(guess));
+    }
+
+    /// Starts loading the entry of that tag, if there is one.
+    #[inline]
+    pub(super) fn prefetch_entry(&self, tag: u16) {
+        if let Some(entry) = self.entries.get(self.lower_bound(tag))
+            && entry.tag() == tag
+        {
+            entry.prefetch();
+        }
     }
 
     /// The key's index, or where to insert it.

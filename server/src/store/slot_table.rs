@@ -2,6 +2,7 @@
 
 use super::directory::{DEPTH_MAX, Directory, Resized, tag_of};
 use super::entry::Entry;
+use super::prefetch::prefetch;
 use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
 use super::{EntryRef, KeyHasher, ScanPosition};
 
@@ -13,6 +14,17 @@ const _: () = assert!(
 
 /// An insertion into a table that has shrunk below this many entries makes it one segment again.
 const JOIN_ENTRIES: usize = SEGMENT_ENTRIES_MAX / 4;
+
+/// What a look-up loads, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrefetchDepth {
+    /// The table itself.
+    Table,
+    /// Its array, where the key should be.
+    Words,
+    /// The key's entry.
+    Entry,
+}
 
 /// The keys of one slot, with their values and expiries; a key is looked up together with its hash.
 ///
@@ -86,6 +98,23 @@ impl SlotTable {
     pub fn get(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
         let (segment, depth) = self.segments.of(hash);
         segment.get(tag_of(hash, depth), key)
+    }
+
+    /// Starts loading what looking up a key of that hash needs, up to `depth`; without waiting, if the earlier
+    /// depths were loaded some time ago.
+    #[inline]
+    pub fn prefetch(&self, hash: u64, depth: PrefetchDepth) {
+        match depth {
+            PrefetchDepth::Table => prefetch(self),
+            PrefetchDepth::Words => {
+                let (segment, depth) = self.segments.of(hash);
+                segment.prefetch_words(tag_of(hash, depth));
+            }
+            PrefetchDepth::Entry => {
+                let (segment, depth) = self.segments.of(hash);
+                segment.prefetch_entry(tag_of(hash, depth));
+            }
+        }
     }
 
     /// Sets a key's value and expiry (Unix ms), whether or not it was there; returns whether it was.

@@ -248,3 +248,17 @@ fn random_keys_reach_every_key() {
         assert!(model.is_empty(), "{} of {count} never came", model.len());
     }
 }
+
+#[test]
+fn prefetching_changes_nothing_whatever_is_there() {
+    for count in [0, 1, 50, 2000] {
+        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        apply(&mut table, &mut model, Op::SetMany { first: 0, count });
+        for hash in [0, 1 << 20, u64::MAX, hasher().hash(&name(0))] {
+            for depth in [PrefetchDepth::Table, PrefetchDepth::Words, PrefetchDepth::Entry] {
+                table.prefetch(hash, depth);
+            }
+        }
+        assert_agrees(&table, &model);
+    }
+}

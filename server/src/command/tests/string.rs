@@ -172,6 +172,24 @@ fn mget_mset_and_msetnx_over_several_slots() {
 }
 
 #[test]
+fn more_keys_than_are_loaded_at_once() {
+    let mut shard = TestShard::new();
+    let keys: Vec<_> = (0..100).map(|i| format!("key:{i}")).collect();
+    for count in [1, 15, 16, 17, 31, 32, 33, 100] {
+        let keys = &keys[..count];
+        let bytes = || keys.iter().map(String::as_bytes);
+        let mset: Vec<_> = [&b"MSET"[..]].into_iter().chain(bytes().flat_map(|key| [key, key])).collect();
+        assert_eq!(show(&shard.reply(&mset)), "OK");
+        let with = |name| [name].into_iter().chain(bytes()).collect::<Vec<&[u8]>>();
+        let values = bytes().map(|key| Reply::Bulk(key.to_vec())).collect();
+        assert_eq!(shard.reply(&with(b"MGET")), Reply::Array(values));
+        assert_eq!(shard.reply(&with(b"EXISTS")), Reply::Integer(count as i64));
+        assert_eq!(shard.reply(&with(b"DEL")), Reply::Integer(count as i64));
+        assert_eq!(shard.tables.keys_total(), 0);
+    }
+}
+
+#[test]
 fn append_strlen_and_ranges() {
     let mut shard = TestShard::new();
     shard.check(

@@ -46,8 +46,10 @@ fn main() -> ExitCode {
 }
 
 fn start_logging(settings: &Settings) -> std::io::Result<()> {
-    let filter =
-        std::env::var("CAROUSEL_LOG").unwrap_or_else(|_| settings.loglevel.tracing_filter().to_string());
+    let filter = std::env::var("CAROUSEL_LOG").unwrap_or_else(|_| {
+        // What the Raft library says about itself is for its own developers.
+        format!("{},openraft=off", settings.loglevel.tracing_filter())
+    });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if settings.logfile.is_empty() {
         builder.init();

@@ -178,13 +178,13 @@ impl Connection {
             self.unknown_command(argv);
             return ControlFlow::Continue(());
         };
-        if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
-            push_error(&mut self.batch.out, "NOAUTH Authentication required.");
-            return ControlFlow::Continue(());
-        }
         if !spec.arity_ok(argv.len()) {
             let name = spec.name.to_ascii_lowercase();
             push_error(&mut self.batch.out, &format!("ERR wrong number of arguments for '{name}' command"));
+            return ControlFlow::Continue(());
+        }
+        if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
+            push_error(&mut self.batch.out, "NOAUTH Authentication required.");
             return ControlFlow::Continue(());
         }
         self.executed += 1;

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -84,7 +83,7 @@ pub(super) async fn accept_clients(
             None
         };
         if let Some(text) = refusal {
-            view.rejected_clients.fetch_add(1, Ordering::Relaxed);
+            view.reject_client();
             // The socket's buffer is empty, so this cannot block; whether it arrives is the client's luck.
             let _ = io::Write::write(&mut &stream, format!("-{text}\r\n").as_bytes());
             continue;

@@ -188,8 +188,8 @@ fn node_handler(view: &Arc<NodeView>, shards: &[Sender<ToShard>]) -> crate::raft
 fn stats_of(view: &NodeView) -> NodeStats {
     let totals = view.totals();
     NodeStats {
-        keys: totals.keys_held,
-        keys_led: totals.keys,
+        keys: totals.keys,
+        keys_led: totals.keys_led,
         bytes: totals.used_bytes,
         keys_sent: totals.plan_keys,
         bytes_sent: totals.plan_bytes,

@@ -72,8 +72,6 @@ pub struct NodeView {
     pub last_sync_unix_ms: AtomicU64,
     /// A log could not be written or synced: writes are refused.
     pub log_failed: AtomicBool,
-    /// Clients turned away before they had a shard.
-    pub rejected_clients: AtomicU64,
     /// Totals at the last `CONFIG RESETSTAT`.
     baseline: Mutex<Baseline>,
     clients_rejected: AtomicU64,
@@ -93,7 +91,6 @@ impl NodeView {
             loading: AtomicBool::new(false),
             last_sync_unix_ms: AtomicU64::new(0),
             log_failed: AtomicBool::new(false),
-            rejected_clients: AtomicU64::new(0),
             baseline: Mutex::default(),
             clients_rejected: AtomicU64::new(0),
             rates: Mutex::default(),

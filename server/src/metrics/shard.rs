@@ -85,10 +85,6 @@ metrics! {
         keys,
         /// Copies that lack something which the node has acknowledged, as far as known.
         copies_not_whole,
-        /// Keys sent in transfers since the current plan began.
-        plan_keys,
-        /// Bytes sent in transfers since the current plan began.
-        plan_bytes,
         /// Keys in the slots that it leads: what clients see.
         keys_led,
         /// Of [`Self::keys_led`], those with an expiry time.

@@ -509,8 +509,8 @@ impl ShardHandle {
         let core = self.core.borrow();
         let keys = core.key_counts();
         let counted = core.tables.counters();
-        self.metrics.keys.set(keys.led);
-        self.metrics.keys_held.set(keys.held);
+        self.metrics.keys.set(keys.held);
+        self.metrics.keys_led.set(keys.led);
         self.metrics.volatile_keys.set(core.tables.volatile_total() as u64);
         self.metrics.keyspace_hits.set(counted.hits);
         self.metrics.keyspace_misses.set(counted.misses);

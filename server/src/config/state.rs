@@ -100,7 +100,8 @@ pub enum ConfigCommand {
         /// W.
         write_quorum: u8,
     },
-    /// Adds a member with incarnation 1 and no slot. Refused if its id or address is taken.
+    /// Adds a member with incarnation 1 and no slot; replies [`ConfigReply::Registered`]. Refused if its id or address is
+    /// taken.
     AddMember(MemberSpec),
     /// A member's process started: a `process` number not seen last gets the next incarnation, the spec is
     /// replaced, and every run that the member leads becomes `recovering`. The same `process` again changes

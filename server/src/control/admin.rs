@@ -176,7 +176,7 @@ impl Control {
         let spec = specs.into_iter().next().expect("one address, one node");
         let id = spec.id;
         match self.propose(ConfigCommand::AddMember(spec)).await? {
-            ConfigReply::Done => {}
+            ConfigReply::Registered(_) => {}
             ConfigReply::Refused(why) => return Err(format!("ERR {why}")),
             other => return Err(format!("ERR the config group answered {other:?}")),
         }

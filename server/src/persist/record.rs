@@ -19,17 +19,23 @@
 
 use carousel_protocol::{Epoch, Seq, SlotId};
 
+use crate::limits::BULK_BYTES_MAX;
+
 /// The version of the record layout that this build writes, and the only one it reads.
 pub const RECORD_VERSION: u8 = 1;
 /// Bytes of a record before the part that its length and checksum cover.
 pub const RECORD_PRELUDE_BYTES: usize = 8;
 /// Bytes of a record before its payload.
 pub const RECORD_HEADER_BYTES: usize = 28;
-/// The longest record, header included: room for a key and a value of 512 MiB each and for what surrounds them.
-/// A longer one is refused by the decoder, so that a damaged length never makes a reader wait for gigabytes.
-pub const RECORD_BYTES_MAX: usize = (1 << 30) + (1 << 24);
+/// The longest record, header included: room for the longest key with the longest value and for what surrounds them.
+/// A longer one is refused by the decoder, so that a damaged length never makes a reader wait for more.
+pub const RECORD_BYTES_MAX: usize = 3 << 30;
 
-const _: () = assert!(RECORD_BYTES_MAX < u32::MAX as usize);
+const _: () = assert!(RECORD_BYTES_MAX < u32::MAX as usize, "its length is 32 bits wide");
+const _: () = assert!(
+    RECORD_BYTES_MAX as u64 > 2 * BULK_BYTES_MAX + (1 << 20),
+    "whatever the settings allow, a SET must fit"
+);
 
 /// What a record is about.
 #[repr(u8)]
@@ -49,9 +55,9 @@ pub enum RecordKind {
     InstallPart = 6,
     /// The staged copy becomes the copy, at the header's position. Payload: transfer id, epoch history.
     InstallDone = 7,
-    /// A process started to write this log. Payload: [`crate::persist::StartMark`].
+    /// A process began to write this log; the epoch is its incarnation.
     Start = 8,
-    /// The process that wrote the last `Start` stopped cleanly; nothing follows but the next `Start`.
+    /// The process of that incarnation, in the epoch, stopped cleanly; nothing follows but the next `Start`.
     CleanStop = 9,
     /// The slot's copy stands at the header's position although no effects led there. Payload: epoch history.
     SetPosition = 10,

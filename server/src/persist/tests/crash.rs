@@ -47,8 +47,9 @@ fn check(found: &[u64], told: &Told, last_end: LastEnd, trace: &str) {
     assert!((least..=told.next).contains(&count), "{trace}: {count} of {least}..={}", told.next);
 }
 
-/// One log through several crashes. Returns how many changes of the storage the first life made.
-fn lives(seed: u64, die_after: Option<u64>, power: bool) -> u64 {
+/// One log through several crashes, `powers` telling which of them are power losses. Returns how many changes of the
+/// storage the first life made.
+fn lives(seed: u64, die_after: Option<u64>, powers: [bool; 3]) -> u64 {
     let storage = MemoryStorage::new(seed);
     let mut log = create(&storage);
     let before = storage.changes();
@@ -58,7 +59,7 @@ fn lives(seed: u64, die_after: Option<u64>, power: bool) -> u64 {
     write_some(&mut log, &mut told, &mut dice, 40);
     let changes = storage.changes() - before;
 
-    for life in 0..3 {
+    for (life, power) in powers.into_iter().enumerate() {
         let trace = format!("seed {seed}, dies after {die_after:?}, power {power}, life {life}");
         drop(log);
         let last_end = if power {
@@ -102,9 +103,9 @@ fn lives(seed: u64, die_after: Option<u64>, power: bool) -> u64 {
 #[test]
 fn a_killed_process_loses_nothing_that_was_appended_wherever_it_dies() {
     for seed in 0..20 {
-        let changes = lives(seed, None, false);
+        let changes = lives(seed, None, [false; 3]);
         for die_after in 0..changes {
-            lives(seed, Some(die_after), false);
+            lives(seed, Some(die_after), [false; 3]);
         }
     }
 }
@@ -112,9 +113,19 @@ fn a_killed_process_loses_nothing_that_was_appended_wherever_it_dies() {
 #[test]
 fn a_power_loss_loses_nothing_that_was_synced_and_needs_no_operator() {
     for seed in 0..60 {
-        let changes = lives(seed, None, true);
+        let changes = lives(seed, None, [true; 3]);
         for die_after in 0..changes {
-            lives(seed, Some(die_after), true);
+            lives(seed, Some(die_after), [true; 3]);
+        }
+    }
+}
+
+#[test]
+fn what_a_restart_found_after_a_kill_survives_a_power_loss() {
+    for seed in 100..130 {
+        let changes = lives(seed, None, [false, true, false]);
+        for die_after in 0..changes {
+            lives(seed, Some(die_after), [false, true, false]);
         }
     }
 }
@@ -133,6 +144,7 @@ fn a_value_that_looks_like_a_log_is_not_taken_for_one_behind_a_torn_end() {
     let mut poisoned = Vec::new();
     let mut copy_of_a_log = records(3..6);
     copy_of_a_log.extend(record::write_end_record(77, u64::MAX));
+    copy_of_a_log.push(1);
     append_record(&mut poisoned, &header, &copy_of_a_log);
     let end = log.position().0 + segment::SEGMENT_HEADER_BYTES as u64;
     log.append(&poisoned).unwrap();

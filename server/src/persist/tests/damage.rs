@@ -116,6 +116,27 @@ fn the_way_out_that_the_message_names_works() {
 }
 
 #[test]
+fn records_that_vanished_before_an_unfinished_segment_are_missed() {
+    let storage = MemoryStorage::new(1);
+    let mut log = create(&storage);
+    let mut ends = vec![log.position()];
+    while storage.files().len() < 2 {
+        ends.push(log.append(&record(ends.len() as u64 - 1)).unwrap());
+    }
+    let files = storage.files();
+    let offset = |end: LogPosition| end.0 as usize + segment::SEGMENT_HEADER_BYTES;
+    // The last write of the first segment reads as zeros, and that of the second was torn.
+    let from = offset(ends[ends.len() - 3]);
+    storage.damage(&files[0], |bytes| bytes[from..].fill(0));
+    storage.damage(&files[1], |bytes| bytes[segment::SEGMENT_HEADER_BYTES + 5..].fill(0));
+    let error = read(&storage, LastEnd::SameBoot).unwrap_err();
+    assert!(matches!(error, RecoverError::Damaged { offset, .. } if offset == from as u64), "{error}");
+    // After a power loss both may be missing, for nothing says that they were synced.
+    let (_, found) = read(&storage, LastEnd::OtherBoot).unwrap();
+    assert_eq!(found.len(), ends.len() - 3);
+}
+
+#[test]
 fn missing_and_foreign_files_are_named() {
     for missing in 0..2 {
         let (storage, files) = sample();

@@ -8,5 +8,6 @@ mod batch;
 pub mod remote;
 mod scatter;
 mod serve;
+mod window;
 
 pub use serve::serve;

@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use carousel_protocol::command_table::{self, CommandId, CommandSpec, Flags, Merge, Place};
-use carousel_protocol::resp::{ArgRange, Argv, Limits, Parsed, ReplyWriter, RequestParser};
-use carousel_protocol::{ShardId, key_slot};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Merge, Place};
+use carousel_protocol::resp::{Argv, Limits, Parsed, ReplyWriter, RequestParser};
+use carousel_protocol::{ShardId, SlotId, key_slot};
 
 use super::batch::{Batch, Filling, Settled};
 use super::remote::push_error;
 use super::scatter::{self, Gather, Source};
+use super::window::{Ahead, Window, WindowEnd};
 use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
 use crate::runtime::{Reader, Runtime, Stream, Writer};
@@ -21,8 +22,10 @@ use crate::{Now, limits};
 enum Pause {
     /// The rest of a request is missing; at least so many bytes.
     NeedInput(usize),
+    /// The replies are many: the client should read before more are made for it.
+    Full,
     /// The next request has to wait for its slot.
-    Parked(&'static str),
+    Parked,
     /// The last request is answered by the control thread.
     Control(ControlRequest),
     /// Nothing more is read from this client.
@@ -55,7 +58,8 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                     Ok(0) | Err(_) => return,
                 }
             }
-            Pause::Parked(text) => connection.wait_parked(text).await,
+            Pause::Full => {}
+            Pause::Parked => connection.handle.news().await,
             Pause::Control(request) => connection.ask_control(request).await,
             Pause::Close => {
                 // The client may not have read its error yet; a close with unread input would reset it away.
@@ -66,38 +70,40 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
     }
 }
 
+fn new_parser(handle: &ShardHandle) -> RequestParser {
+    let bulk_bytes_max = handle.node.settings().proto_max_bulk_len as usize;
+    RequestParser::new(Limits { bulk_bytes_max, ..Limits::default() })
+}
+
 struct Connection {
     handle: Rc<ShardHandle>,
     session: Session,
     input: Vec<u8>,
     /// Bytes of `input` that are done with.
     done: usize,
-    parser: RequestParser,
-    args: Vec<ArgRange>,
+    /// Taken out while a batch is run.
+    parser: Option<RequestParser>,
+    window: Window,
     batch: Batch,
+    last_command: Option<CommandId>,
     /// Since when the next request waits, monotonic.
     parked_since_ns: Option<u64>,
-    /// Requests executed since they were last counted.
-    executed: u64,
 }
 
 impl Connection {
     fn new(handle: Rc<ShardHandle>, session: Session) -> Self {
-        let mut parser = RequestParser::new(Limits {
-            bulk_bytes_max: handle.node.settings().proto_max_bulk_len as usize,
-            ..Limits::default()
-        });
+        let mut parser = new_parser(&handle);
         parser.set_authenticated(session.authenticated);
         Self {
             handle,
             session,
             input: Vec::new(),
             done: 0,
-            parser,
-            args: Vec::new(),
+            parser: Some(parser),
+            window: Window::default(),
             batch: Batch::default(),
+            last_command: None,
             parked_since_ns: None,
-            executed: 0,
         }
     }
 
@@ -134,49 +140,67 @@ impl Connection {
         let now = self.handle.now();
         // Taken out for the time of the batch, so that requests can borrow from them.
         let input = std::mem::take(&mut self.input);
-        let mut parser = std::mem::replace(&mut self.parser, RequestParser::new(Limits::default()));
-        let mut args = std::mem::take(&mut self.args);
-        let pause = loop {
-            let rest = &input[self.done..];
-            match parser.parse(rest, &mut args) {
-                Ok(Parsed::Incomplete { more }) => break Pause::NeedInput(more),
-                Ok(Parsed::Complete { consumed }) => {
-                    let argv = parser.argv(rest, &args);
-                    if !argv.is_empty() {
-                        if let ControlFlow::Break(pause) = self.run(now, argv) {
-                            if !matches!(pause, Pause::Parked(_)) {
-                                self.done += consumed;
-                            }
-                            break pause;
-                        }
-                    }
-                    self.done += consumed;
-                }
-                Err(error) => {
-                    ReplyWriter::new(&mut self.batch.out, self.session.version).protocol_error(&error);
-                    break Pause::Close;
-                }
-            }
-            if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX {
-                // Let the client read before more is made for it.
-                break Pause::NeedInput(0);
-            }
-        };
+        let (mut parser, mut window) =
+            (self.parser.take().expect("put back after each batch"), std::mem::take(&mut self.window));
+        let pause = self.run_windows(now, &input, &mut parser, &mut window);
+        if matches!(pause, Pause::Parked | Pause::Control(_)) {
+            // It has been ahead of where the next batch begins.
+            parser = new_parser(&self.handle);
+        }
         parser.set_authenticated(self.session.authenticated);
-        self.input = input;
-        self.parser = parser;
-        self.args = args;
-        self.handle.count_commands(std::mem::take(&mut self.executed));
+        (self.input, self.parser, self.window) = (input, Some(parser), window);
+        if let Some(id) = self.last_command {
+            self.session.client.note(now, id);
+        }
         self.send_errands();
         self.handle.end_batch();
         pause
     }
 
+    fn run_windows(
+        &mut self,
+        now: Now,
+        input: &[u8],
+        parser: &mut RequestParser,
+        window: &mut Window,
+    ) -> Pause {
+        loop {
+            let end = window.parse(parser, input, self.done);
+            {
+                let core = self.handle.core.borrow();
+                window.prefetch(input, &core.tables, |slot| self.handle.owner(slot) == self.handle.id);
+            }
+            for n in 0..window.len() {
+                let (request, argv) = window.get(parser, input, n);
+                if !argv.is_empty()
+                    && let ControlFlow::Break(pause) = self.run(now, request, argv)
+                {
+                    if !matches!(pause, Pause::Parked) {
+                        self.done = request.end;
+                    }
+                    return pause;
+                }
+                self.done = request.end;
+            }
+            match end {
+                WindowEnd::NeedInput(more) => return Pause::NeedInput(more),
+                WindowEnd::Malformed(error) => {
+                    ReplyWriter::new(&mut self.batch.out, self.session.version).protocol_error(&error);
+                    return Pause::Close;
+                }
+                WindowEnd::Full if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX => {
+                    return Pause::Full;
+                }
+                WindowEnd::Full => {}
+            }
+        }
+    }
+
     /// Executes one request.
-    fn run(&mut self, now: Now, argv: Argv<'_>) -> ControlFlow<Pause> {
-        let Some(spec) = command_table::lookup(argv.get(0)) else {
-            self.unknown_command(argv);
-            return ControlFlow::Continue(());
+    #[inline]
+    fn run(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let Some(spec) = request.spec else {
+            return self.unknown_command(argv);
         };
         if !spec.arity_ok(argv.len()) {
             let name = spec.name.to_ascii_lowercase();
@@ -187,20 +211,25 @@ impl Connection {
             push_error(&mut self.batch.out, "NOAUTH Authentication required.");
             return ControlFlow::Continue(());
         }
-        self.executed += 1;
-        match spec.place_for(argv) {
-            Place::Key if spec.keys.first == spec.keys.last => self.run_on_slot(now, spec, argv),
-            Place::Key => self.run_on_keys(now, spec, argv),
-            Place::Slot => {
+        self.handle.metrics.command(spec.id);
+        self.last_command = Some(spec.id);
+        match (spec.place_for(argv), request.slot) {
+            (Place::Key, Some(slot)) if spec.keys.first == spec.keys.last => {
+                self.run_on_slot(now, spec, slot, argv)
+            }
+            (Place::Key, Some(slot)) => self.run_on_keys(now, spec, slot, argv),
+            // Without a key, as a malformed OBJECT, nothing routes it: any shard knows the answer.
+            (Place::Key, None) => self.run_on_slot(now, spec, self.handle.first_slot(), argv),
+            (Place::Slot, _) => {
                 self.run_on_shard(now, spec, argv);
                 ControlFlow::Continue(())
             }
-            Place::AllShards => {
+            (Place::AllShards, _) => {
                 self.run_on_shards(now, spec, argv);
                 ControlFlow::Continue(())
             }
-            Place::Connection => self.run_here(now, spec, argv),
-            Place::Control => match ControlRequest::parse(spec, argv) {
+            (Place::Connection, _) => self.run_here(now, spec, argv),
+            (Place::Control, _) => match ControlRequest::parse(spec, argv) {
                 Ok(request) => ControlFlow::Break(Pause::Control(request)),
                 Err(text) => {
                     push_error(&mut self.batch.out, &text);
@@ -212,9 +241,13 @@ impl Connection {
 
     /// A command with one key.
     #[inline]
-    fn run_on_slot(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
-        // Without a key, as `OBJECT HELP`, nothing routes it: any shard knows the answer.
-        let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());
+    fn run_on_slot(
+        &mut self,
+        now: Now,
+        spec: &'static CommandSpec,
+        slot: SlotId,
+        argv: Argv<'_>,
+    ) -> ControlFlow<Pause> {
         let owner = self.handle.owner(slot);
         if owner != self.handle.id {
             self.send_whole(owner, argv);
@@ -224,12 +257,15 @@ impl Connection {
     }
 
     /// A command with several keys: of one slot, or on a lone node of any.
-    fn run_on_keys(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
-        let Some(slot) = scatter::slot_of(spec, argv) else {
-            return self.run_on_slot(now, spec, argv);
-        };
+    fn run_on_keys(
+        &mut self,
+        now: Now,
+        spec: &'static CommandSpec,
+        slot: SlotId,
+        argv: Argv<'_>,
+    ) -> ControlFlow<Pause> {
         if scatter::one_slot(spec, argv, slot) {
-            return self.run_on_slot(now, spec, argv);
+            return self.run_on_slot(now, spec, slot, argv);
         }
         if !self.handle.may_cross_slots() {
             push_error(&mut self.batch.out, "CROSSSLOT Keys in request don't hash to the same slot");
@@ -238,7 +274,7 @@ impl Connection {
         let mut owners = spec.key_indices(argv.len()).map(|i| self.handle.owner(key_slot(argv.get(i))));
         let first = owners.next().expect("it has keys");
         if owners.all(|owner| owner == first) {
-            return self.run_on_slot(now, spec, argv);
+            return self.run_on_slot(now, spec, slot, argv);
         }
         if spec.merge == Merge::None {
             push_error(
@@ -265,8 +301,7 @@ impl Connection {
             Err(Refusal::Park(text)) => {
                 let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
                 if now.mono_ns < since + self.handle.park_ns() {
-                    self.executed -= 1;
-                    return ControlFlow::Break(Pause::Parked(text));
+                    return ControlFlow::Break(Pause::Parked);
                 }
                 push_error(&mut self.batch.out, text);
             }
@@ -340,7 +375,11 @@ impl Connection {
         if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }
     }
 
-    fn unknown_command(&mut self, argv: Argv<'_>) {
+    fn unknown_command(&mut self, argv: Argv<'_>) -> ControlFlow<Pause> {
+        // A browser made to talk to this port begins so: nothing that follows is meant for us. As Redis does.
+        if argv.get(0).eq_ignore_ascii_case(b"POST") || argv.get(0).eq_ignore_ascii_case(b"Host:") {
+            return ControlFlow::Break(Pause::Close);
+        }
         // As Redis: at most 128 bytes of the name and of all arguments together.
         let text =
             |bytes: &[u8], room: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(room)]).into_owned();
@@ -355,6 +394,7 @@ impl Connection {
         }
         let text = format!("ERR unknown command '{name}', with args beginning with: {rest}");
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text);
+        ControlFlow::Continue(())
     }
 
     fn send_errands(&mut self) {
@@ -382,11 +422,6 @@ impl Connection {
             }
             self.handle.news().await;
         }
-    }
-
-    async fn wait_parked(&mut self, text: &'static str) {
-        let _ = text;
-        self.handle.news().await;
     }
 
     async fn ask_control(&mut self, request: ControlRequest) {

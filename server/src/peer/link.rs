@@ -37,7 +37,8 @@ impl LinkOut {
     /// will be brought into step anew.
     pub(crate) fn send(&self, bytes: Vec<u8>) {
         let mut queued = self.queued.borrow_mut();
-        if queued.len() + bytes.len() > PEER_OUT_BYTES_MAX {
+        // (One record may be longer than the limit, so an empty queue takes anything.)
+        if !queued.is_empty() && queued.len() + bytes.len() > PEER_OUT_BYTES_MAX {
             self.overflowed.set(true);
         } else if queued.is_empty() {
             *queued = bytes;

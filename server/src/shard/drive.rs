@@ -272,12 +272,6 @@ impl ShardHandle {
         }
     }
 
-    /// Counts executed requests.
-    #[inline]
-    pub(crate) fn count_commands(&self, n: u64) {
-        self.metrics.commands.add(n);
-    }
-
     /// A task has used the shard: if that left something to send or log, the turn is to be ended.
     #[inline]
     pub(crate) fn end_batch(&self) {
@@ -505,6 +499,19 @@ impl ShardHandle {
         closed.inspect_err(|error| tracing::error!(%error, "the log was not closed cleanly")).is_ok()
     }
 
+    /// Closes clients that have been silent for longer than the setting `timeout` allows.
+    fn close_idle_clients(&self, now: Now) {
+        let timeout_ms = u64::from(self.node.settings().timeout_s) * 1000;
+        if timeout_ms == 0 {
+            return;
+        }
+        for client in self.node.clients().all() {
+            if client.shard == self.id && client.idle_ms(now) > timeout_ms {
+                client.kill();
+            }
+        }
+    }
+
     fn publish_metrics(&self) {
         let core = self.core.borrow();
         let keys = core.key_counts();
@@ -545,6 +552,7 @@ async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
             R::yield_now().await;
         }
         handle.settings_changed();
+        handle.close_idle_clients(now);
         handle.publish_metrics();
         handle.wake_waiting();
         handle.end_batch();

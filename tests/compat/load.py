@@ -1,12 +1,13 @@
 """Writers that know what they were promised: each owns keys, and counts up what it writes to them."""
 
+import sys
 import threading
 import time
+import traceback
 
 import harness
 import redis
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisClusterException
 
 
 def connect(nodes, **options):
@@ -31,6 +32,7 @@ class Writer(threading.Thread):
         self.errors = []
         self.violations = []
         self.rounds = 0
+        self.key = None
         self.stopping = threading.Event()
 
     def run(self):
@@ -43,14 +45,21 @@ class Writer(threading.Thread):
                         return
                     self.use(client, key)
                 self.rounds += 1
-            except (redis.RedisError, RedisClusterException, OSError) as error:
+            except Exception as error:  # Whatever a stock client throws is what its user gets to see.
                 self.errors.append(f"{type(error).__name__}: {error}")
-                if isinstance(error, RedisClusterException):
-                    client = None  # It found no node at all, and only a new one asks all of them again.
+                if not isinstance(error, redis.RedisError):
+                    client = None  # A client that found no node at all, or broke, does not mend.
                 # While a node is down every attempt may fail at once; nothing is gained by a million of them.
                 self.stopping.wait(0.02)
 
+    def whereabouts(self):
+        """What it waits for and what went wrong last."""
+        frame = sys._current_frames().get(self.ident)
+        stack = "".join(traceback.format_stack(frame)[-8:]) if frame else "it has ended\n"
+        return f"last key: {self.key}, {len(self.errors)} errors, the last: {self.errors[-3:]}\n{stack}"
+
     def use(self, client, key):
+        self.key = key
         self.read(client, key)
         self.tried[key] += 1
         client.set(key, self.tried[key])
@@ -88,11 +97,10 @@ class Load:
         started = time.monotonic()
         for writer in self.writers:
             goal = writer.rounds + 2
-            harness.eventually(
-                f"{writer.name} writes all its keys; its last errors: {writer.errors[-3:]}",
-                lambda: writer.rounds >= goal,
-                seconds,
-            )
+            try:
+                harness.eventually(f"{writer.name} writes all its keys", lambda: writer.rounds >= goal, seconds)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{writer.whereabouts()}") from None
         return time.monotonic() - started
 
     def errors(self):

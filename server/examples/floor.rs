@@ -14,6 +14,9 @@ use carousel_server::runtime::uring::Uring;
 use carousel_server::runtime::{Reader, RunOptions, Runtime, Stream, Writer};
 use carousel_server::shard::mailbox::mailbox;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Room for a batch of requests; as `conn` has it.
 const READ_BYTES: usize = 16 * 1024;
 

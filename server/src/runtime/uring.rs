@@ -7,11 +7,14 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use compio::buf::{BufResult, IntoInner, IoBufMut};
+use compio::buf::{BufResult, IntoInner, IoBuf, IoBufMut};
 use compio::driver::ProactorBuilder;
 use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio::net::{TcpStream, UnixStream};
 use compio::runtime::RuntimeBuilder;
+
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use super::{RunOptions, Runtime, Stream, affinity};
 
@@ -141,8 +144,17 @@ pub struct UringWriter {
 
 impl super::Writer for UringWriter {
     async fn write_all(&mut self, buf: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let BufResult(result, buf) = self.stream.write_all(buf).await;
-        (result, buf)
+        // A send that fits the socket's buffer, as nearly all do, is done by a plain system call: through the ring it
+        // would cost a second round of entering the kernel and running the task.
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = match rustix::net::send(&self.stream, &buf, flags) {
+            Ok(sent) if sent == buf.len() => return (Ok(()), buf),
+            Ok(sent) => sent,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(error) => return (Err(error.into()), buf),
+        };
+        let BufResult(result, rest) = self.stream.write_all(buf.slice(sent..)).await;
+        (result, rest.into_inner())
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
@@ -179,7 +191,6 @@ fn try_out() -> io::Result<()> {
 }
 
 fn explain(error: &io::Error) -> String {
-    use rustix::io::Errno;
     match Errno::from_io_error(error) {
         Some(Errno::PERM | Errno::ACCESS) => match read_number("/proc/sys/kernel/io_uring_disabled") {
             Some(level @ 1..) => format!("switched off by the sysctl kernel.io_uring_disabled={level}"),
@@ -209,7 +220,6 @@ fn read_number(path: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
 
     #[test]
     fn refusals_are_explained() {

@@ -202,8 +202,8 @@ impl ClusterClient {
                         self.state_mut().router.moved(slot, &to);
                         self.refresh_soon();
                     }
-                    let budget = operation.attempt_budget(started.elapsed());
-                    let outcome = self.attempt(&to, asking, args, dice, budget).await;
+                    let patience = |silent| operation.patience(started.elapsed(), silent);
+                    let outcome = self.attempt(&to, asking, args, dice, patience).await;
                     match operation.on_outcome(started.elapsed(), &to, outcome) {
                         Next::Return(reply) => return Ok((to, reply)),
                         next => next,
@@ -228,7 +228,7 @@ impl ClusterClient {
         asking: bool,
         args: &[&[u8]],
         dice: u64,
-        budget: Duration,
+        patience: impl Fn(Duration) -> Duration,
     ) -> Outcome {
         let pool = self.pool(to);
         let connection = match pool.get(dice).await {
@@ -236,18 +236,26 @@ impl ClusterClient {
             Err(ClientError::Connect { why, .. }) => return Outcome::NotSent { why },
             Err(error) => return Outcome::NotSent { why: error.to_string() },
         };
+        let sent = Instant::now();
         let request = async {
             if asking { connection.request_asking(args).await } else { connection.request(args).await }
         };
-        match tokio::time::timeout(budget, request).await {
-            Ok(Ok(reply)) => Outcome::Replied(reply),
-            Ok(Err(RequestError::NotSent { why })) => Outcome::NotSent { why },
-            Ok(Err(RequestError::Unknown { why })) => Outcome::Unknown { why },
-            Err(_) => {
-                // The next request finds out with a new connection whether the node lives. This one stays open
-                // for those who still wait on it.
+        let mut request = std::pin::pin!(request);
+        let mut budget = patience(Duration::ZERO);
+        loop {
+            match tokio::time::timeout(budget, request.as_mut()).await {
+                Ok(Ok(reply)) => return Outcome::Replied(reply),
+                Ok(Err(RequestError::NotSent { why })) => return Outcome::NotSent { why },
+                Ok(Err(RequestError::Unknown { why })) => return Outcome::Unknown { why },
+                Err(_) => {}
+            }
+            // Silence before the request was made is no fault: nothing was asked.
+            budget = patience(connection.silent_for().min(sent.elapsed()));
+            if budget.is_zero() {
+                // The next request finds out with a new connection whether the node lives. This one stays
+                // open for those who still wait on it.
                 pool.discard(dice, &connection);
-                Outcome::Unknown { why: format!("no reply within {budget:?}") }
+                return Outcome::Unknown { why: format!("no reply within {:.3?}", sent.elapsed()) };
             }
         }
     }

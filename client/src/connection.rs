@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use carousel_protocol::resp::{Reply, ReplyParser, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,6 +68,9 @@ struct Shared {
     output: Notify,
     /// Free places for outstanding requests.
     places: Semaphore,
+    made: Instant,
+    /// When the server last sent anything, in milliseconds since `made`.
+    heard_ms: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +120,8 @@ impl Connection {
             output: Notify::new(),
             // An `ASKING` and its request need two.
             places: Semaphore::new(in_flight_max.max(2)),
+            made: Instant::now(),
+            heard_ms: AtomicU64::new(0),
         });
         let task = tokio::spawn(drive(shared.clone(), stream)).abort_handle();
         Self { handle: Arc::new(Handle { shared, task }) }
@@ -156,6 +163,13 @@ impl Connection {
     /// Is the connection over?
     pub fn is_closed(&self) -> bool {
         self.handle.shared.lock().closed.is_some()
+    }
+
+    /// How long the server has sent nothing at all. Replies come in order, so a server that sends is on its
+    /// way to every outstanding request.
+    pub fn silent_for(&self) -> Duration {
+        let shared = &self.handle.shared;
+        shared.made.elapsed().saturating_sub(Duration::from_millis(shared.heard_ms.load(Ordering::Relaxed)))
     }
 
     /// Do both share one socket?
@@ -317,7 +331,7 @@ async fn read_all(shared: &Shared, mut reader: OwnedReadHalf) -> String {
         input.reserve(READ_BYTES);
         match reader.read_buf(&mut input).await {
             Ok(0) => return "closed by the server".to_owned(),
-            Ok(_) => {}
+            Ok(_) => shared.heard_ms.store(shared.made.elapsed().as_millis() as u64, Ordering::Relaxed),
             Err(error) => return words(&error),
         }
         let mut start = 0;

@@ -141,11 +141,14 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// How long the attempt that begins `elapsed` after the operation may wait for its reply. Then its
-    /// outcome is unknown.
-    pub fn attempt_budget(&self, elapsed: Duration) -> Duration {
+    /// How much longer an attempt may wait for its reply, on a connection that was silent for `silent` by now.
+    /// Zero ends the attempt with an unknown outcome.
+    ///
+    /// A server that is slow but sends is waited for until the deadline: asking it again would only add to its
+    /// work. Only one that is silent is given up before, and only where the operation may be repeated.
+    pub fn patience(&self, elapsed: Duration, silent: Duration) -> Duration {
         let left = self.retry.deadline.saturating_sub(elapsed);
-        if self.may_repeat() { left.min(self.retry.attempt_timeout) } else { left }
+        if self.may_repeat() { left.min(self.retry.attempt_timeout.saturating_sub(silent)) } else { left }
     }
 
     /// After an attempt at `from`.
@@ -413,10 +416,18 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_be_repeated_has_a_short_attempt() {
+    fn a_silent_server_is_given_up_early_only_by_what_may_be_repeated() {
         let retry = RetryOptions::default();
-        let budget = |intent| Operation::new(intent, &retry, 1).attempt_budget(Duration::from_secs(1));
-        assert_eq!(budget(Intent::Read), retry.attempt_timeout);
-        assert_eq!(budget(Intent::Write), retry.deadline - Duration::from_secs(1));
+        let second = Duration::from_secs(1);
+        let patience = |intent, elapsed, silent| {
+            Operation::new(intent, &retry, 1).patience(second * elapsed, second * silent)
+        };
+        assert_eq!(patience(Intent::Read, 0, 0), retry.attempt_timeout);
+        assert_eq!(patience(Intent::Read, 1, 1), retry.attempt_timeout - second);
+        assert_eq!(patience(Intent::Read, 5, 0), retry.attempt_timeout, "slow, but it sends");
+        assert_eq!(patience(Intent::Read, 2, 2), T0);
+        assert_eq!(patience(Intent::Read, 9, 0), second, "the deadline comes first");
+        assert_eq!(patience(Intent::Write, 1, 5), retry.deadline - second);
+        assert_eq!(patience(Intent::Write, 11, 0), T0);
     }
 }

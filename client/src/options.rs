@@ -26,8 +26,8 @@ impl Default for ConnectOptions {
 pub struct RetryOptions {
     /// Time an operation has in all, retries included.
     pub deadline: Duration,
-    /// How long one attempt waits for its reply where an unknown outcome may be retried (reads, and writes
-    /// with [`Self::retry_unknown_writes`]); other attempts wait until the deadline.
+    /// How long the server may be silent while an attempt waits for its reply, where an unknown outcome may be
+    /// retried (reads, and writes with [`Self::retry_unknown_writes`]); other attempts wait until the deadline.
     pub attempt_timeout: Duration,
     /// First pause before a retry; each further pause is twice as long.
     pub pause_min: Duration,

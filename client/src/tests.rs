@@ -197,6 +197,44 @@ async fn a_silent_server_ends_at_the_deadline_and_reads_try_a_new_connection() {
 }
 
 #[tokio::test]
+async fn a_slow_server_that_still_sends_is_not_asked_twice() {
+    const SIGNS_OF_LIFE: usize = 20;
+    let mut echoes = 0;
+    // Sends something at each ECHO, but the reply to the GET, which is before them, only with the last.
+    let server = whole(move |seen| {
+        if seen.words.starts_with("GET") {
+            return Act::Silent;
+        }
+        echoes += 1;
+        let replies = if echoes < SIGNS_OF_LIFE { 0 } else { 1 + SIGNS_OF_LIFE };
+        Act::Raw([b">1\r\n$1\r\nx\r\n".to_vec(), b"$1\r\nv\r\n".repeat(replies)].concat())
+    })
+    .await;
+    let mut options = quick();
+    options.retry.attempt_timeout = Duration::from_millis(200);
+    let client = client_of(&server, options).await;
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { client.get(b"k").await }
+    });
+    let mut signs = Vec::new();
+    let mut ticks = tokio::time::interval(Duration::from_millis(30));
+    while server.count("GET k") == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..SIGNS_OF_LIFE {
+        ticks.tick().await;
+        let client = client.clone();
+        signs.push(tokio::spawn(async move { client.command(&[b"ECHO", b"x"]).await }));
+    }
+    assert_eq!(slow.await.unwrap().unwrap(), Some(b"v".to_vec()));
+    assert_eq!(server.count("GET k"), 1);
+    for sign in signs {
+        sign.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_lost_node_is_left_for_the_one_that_took_over() {
     let (heir_listener, heir) = listener().await;
     let map = Act::slots(&[(0, 16383, &heir)]);

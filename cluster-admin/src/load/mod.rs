@@ -3,6 +3,7 @@
 //! Phases run one after the other: fill, timed load, verification. Each has its own threads with an event
 //! loop, a client and connections of their own; this one prints.
 
+mod lanes;
 mod ledger;
 mod options;
 mod pacer;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use carousel_client::{ClientError, ClusterClient};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::lanes::{Job, Lanes};
 use super::ledger::{Ledger, Sound, Violation, WriteEnd};
 use super::options::{LoadArgs, Timed};
 use super::pacer::Pacer;
@@ -75,15 +75,15 @@ impl Worker {
     pub async fn run(self, phase: Phase, start: Instant) -> Result<()> {
         let worker = Arc::new(self);
         match phase {
-            Phase::Fill => worker.sweep(Op::Set).await,
-            Phase::Verify => worker.sweep(Op::Get).await,
+            Phase::Fill => worker.sweep(Op::Set).await?,
+            Phase::Verify => worker.sweep(Op::Get).await?,
             Phase::Timed(timed) => worker.open_loop(timed, start).await?,
         }
         Ok(())
     }
 
     /// Every key once; the threads share the keys.
-    async fn sweep(self: Arc<Self>, op: Op) {
+    async fn sweep(self: Arc<Self>, op: Op) -> Result<()> {
         let mut lanes = JoinSet::new();
         for _ in 0..SWEEP_LANES {
             let worker = self.clone();
@@ -99,14 +99,17 @@ impl Worker {
                 }
             });
         }
-        while lanes.join_next().await.is_some() {}
+        while let Some(ended) = lanes.join_next().await {
+            ended.context("a request broke the generator")?;
+        }
+        Ok(())
     }
 
     /// Starts requests at their intended times whatever the server does.
     async fn open_loop(self: Arc<Self>, timed: Timed, start: Instant) -> Result<()> {
         let threads = u64::from(self.shared.args.threads);
-        let places = (self.shared.args.max_outstanding / u32::from(self.shared.args.threads)).max(1);
-        let free = Arc::new(Semaphore::new(places as usize));
+        let most = (self.shared.args.max_outstanding / u32::from(self.shared.args.threads)).max(1);
+        let mut lanes = Lanes::new(self.clone(), most as usize);
         let pacer = Pacer::new().context("cannot make a timer")?;
         let mut dice = Dice::new(self.shared.args.seed.wrapping_add(u64::from(self.index) << 32));
         let mut number = u64::from(self.index);
@@ -122,19 +125,15 @@ impl Worker {
                 pacer.sleep((due - now).max(WAKE_PAUSE)).await.context("cannot wait for the next request")?;
                 continue;
             }
-            let place = free.clone().acquire_owned().await.context("the generator is over")?;
             let (op, key) = self.choose(&mut dice);
-            let worker = self.clone();
             let intended = start + due;
+            lanes.start(Job { op, key, intended }).await;
+            // After the wait for a lane: that is where a generator without room falls behind.
             let lag = intended.elapsed();
             {
                 let mut stats = self.recorder.lock();
                 stats.lag_max = stats.lag_max.max(lag);
             }
-            tokio::spawn(async move {
-                worker.request(op, key, intended, Expected::Maybe, &mut Buffers::default()).await;
-                drop(place);
-            });
             number += threads;
             crowd += 1;
             if crowd >= CROWD_MAX {
@@ -142,8 +141,8 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
-        // All places free again: all replies came, or their requests gave up at their deadline.
-        let _ = free.acquire_many(places).await;
+        // All replies came, or their requests gave up at their deadline.
+        lanes.finish().await.context("a request broke the generator")?;
         Ok(())
     }
 
@@ -154,7 +153,14 @@ impl Worker {
     }
 
     /// One request from its choice to its judgement.
-    async fn request(&self, op: Op, key: u32, intended: Instant, expected: Expected, buffers: &mut Buffers) {
+    pub async fn request(
+        &self,
+        op: Op,
+        key: u32,
+        intended: Instant,
+        expected: Expected,
+        buffers: &mut Buffers,
+    ) {
         self.shared.outstanding.fetch_add(1, Ordering::Relaxed);
         match op {
             Op::Set => self.set(key, intended, buffers).await,
@@ -209,15 +215,16 @@ impl Worker {
 
 /// Must a read find something?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expected {
+pub enum Expected {
     /// Only what this process was acknowledged.
     Maybe,
     /// Yes.
     There,
 }
 
+/// Memory that a lane uses again for each request.
 #[derive(Debug, Default)]
-struct Buffers {
+pub struct Buffers {
     key: Vec<u8>,
     value: Vec<u8>,
 }

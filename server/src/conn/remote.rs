@@ -129,7 +129,7 @@ impl RemoteBatch {
                     if now.mono_ns < deadline {
                         return false;
                     }
-                    push_error(out, text);
+                    push_error(out, &text);
                 }
             }
         }

@@ -85,22 +85,29 @@ pub(super) fn split(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> Vec
             .collect();
     }
     let step = usize::from(spec.keys.step);
-    let mut groups: Vec<(ShardId, Vec<&[u8]>, Vec<usize>)> = Vec::new();
+    let mut parts: Vec<(ShardId, Arguments<'_>)> = Vec::new();
     for (n, i) in spec.key_indices(argv.len()).enumerate() {
         let shard = ShardId::of_slot(key_slot(argv.get(i)), shard_count);
-        let at = groups.iter().position(|group| group.0 == shard).unwrap_or_else(|| {
-            groups.push((shard, vec![argv.get(0)], Vec::new()));
-            groups.len() - 1
+        let at = parts.iter().position(|part| part.0 == shard).unwrap_or_else(|| {
+            parts.push((shard, Arguments { args: vec![argv.get(0)], keys: Vec::new() }));
+            parts.len() - 1
         });
-        groups[at].1.extend((i..i + step).map(|i| argv.get(i)));
-        groups[at].2.push(n);
+        let part = &mut parts[at].1;
+        part.args.extend((i..i + step).map(|i| argv.get(i)));
+        part.keys.push(n);
     }
-    let share = |(shard, args, keys): (ShardId, Vec<&[u8]>, Vec<usize>)| {
+    let share = |(shard, Arguments { args, keys }): (ShardId, Arguments<'_>)| {
         let mut request = Vec::new();
         encode_request(&mut request, &args);
         Share { shard, request, keys }
     };
-    groups.into_iter().map(share).collect()
+    parts.into_iter().map(share).collect()
+}
+
+/// A share before it is encoded.
+struct Arguments<'a> {
+    args: Vec<&'a [u8]>,
+    keys: Vec<usize>,
 }
 
 impl Gather {

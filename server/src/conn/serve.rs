@@ -303,7 +303,7 @@ impl Connection {
                 if now.mono_ns < since + self.handle.park_ns() {
                     return ControlFlow::Break(Pause::Parked);
                 }
-                push_error(&mut self.batch.out, text);
+                push_error(&mut self.batch.out, &text);
             }
         }
         self.parked_since_ns = None;

@@ -23,6 +23,8 @@ const WRITE_QUORUM: u8 = 2;
 /// How long a node that is being joined keeps clients out; it is on its own again if the joining fails.
 const RESERVATION: Duration = Duration::from_secs(20);
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between questions to a new member whether it knows.
+const JOIN_POLL: Duration = Duration::from_millis(20);
 /// How long the other members may take to say how much they hold.
 const STATS_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -59,6 +61,7 @@ impl Control {
             zone: spec.zone,
             process: spec.process,
             cluster_id: state.cluster_id.map(|id| id.to_string()),
+            joined: self.view.map().joined(),
             keys: self.view.totals().keys,
         }
     }
@@ -181,11 +184,30 @@ impl Control {
             other => return Err(format!("ERR the config group answered {other:?}")),
         }
         let state = self.state_with(|state| state.members.contains_key(&id)).await?;
+        self.wait_until_joined(&address).await?;
         let mut notes = notes(&state);
         notes.push("The new node holds no slot yet: run 'rebalance --wait' to move its share to it.".into());
         let nodes = self.node_statuses(&state, &BTreeMap::new());
         let node = nodes.into_iter().find(|node| node.id == id.to_string()).expect("it is a member");
         Ok(Added { node, notes })
+    }
+
+    /// Waits until the node at `address` knows itself that it is a member: from then on it redirects clients.
+    async fn wait_until_joined(&self, address: &str) -> Result<(), String> {
+        let settings = self.view.settings();
+        let deadline = tokio::time::Instant::now() + PROPOSE_TIMEOUT;
+        loop {
+            let joined = probe(address, settings.password()).await.is_ok_and(|probe| probe.joined);
+            if joined {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(format!(
+                    "ERR {address} is a member now but does not follow the config group yet; see 'status'"
+                ));
+            }
+            tokio::time::sleep(JOIN_POLL).await;
+        }
     }
 
     async fn rebalance(&self, dry_run: bool) -> Result<Plan, String> {

@@ -33,6 +33,8 @@ pub struct Probe {
     pub process: u64,
     /// Cluster that it is a member of.
     pub cluster_id: Option<String>,
+    /// It follows the config group and redirects clients accordingly.
+    pub joined: bool,
     /// Keys that it holds.
     pub keys: u64,
 }

@@ -282,7 +282,7 @@ pub const TABLE: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "write-timeout",
-        default: "1000",
+        default: "5000",
         unit: "ms",
         kind: integer!(write_timeout_ms, 1, 600_000),
         mutable: true,

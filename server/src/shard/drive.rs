@@ -265,8 +265,8 @@ impl ShardHandle {
     /// Reads settings that are used all the time again.
     pub(crate) fn settings_changed(&self) {
         let settings = self.node.settings();
-        self.park_ns.set(u64::from(settings.handover_timeout_ms) * 1_000_000);
-        self.hold_ns.set(u64::from(settings.write_timeout_ms) * 1_000_000);
+        self.park_ns.set(settings.handover_timeout_ms * 1_000_000);
+        self.hold_ns.set(settings.write_timeout_ms * 1_000_000);
         if let Some(log) = self.log.borrow_mut().as_mut() {
             log.set_policy(crate::boot::sync_policy(settings.appendfsync));
         }

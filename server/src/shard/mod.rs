@@ -15,7 +15,7 @@ pub mod route;
 pub mod slot;
 pub mod turn;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -76,7 +76,7 @@ pub struct Shard {
     pub(crate) effects: EffectSink,
     pub(crate) turn: turn::Turn,
     pub(crate) peers: Vec<Peer>,
-    pub(crate) peer_index: HashMap<(NodeId, ShardId), PeerIndex>,
+    pub(crate) peer_index: BTreeMap<(NodeId, ShardId), PeerIndex>,
     pub(crate) links: BTreeMap<LinkId, Inbound>,
     /// Members that the node does not reach; their slots answer CLUSTERDOWN instead of MOVED.
     pub(crate) unreachable: Arc<BTreeSet<NodeId>>,
@@ -168,7 +168,7 @@ impl Shard {
             standing: Standing::Lone,
             turn: turn::Turn::default(),
             peers: Vec::new(),
-            peer_index: HashMap::new(),
+            peer_index: BTreeMap::new(),
             links: BTreeMap::new(),
             unreachable: Arc::default(),
             last_attach: 0,

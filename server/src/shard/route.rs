@@ -1,6 +1,8 @@
 //! Who answers a request: this shard, later, or another node.
 
-use carousel_protocol::SlotId;
+use std::borrow::Cow;
+
+use carousel_protocol::{NodeId, SlotId};
 
 use super::slot::Serve;
 use super::{Shard, Standing};
@@ -8,9 +10,9 @@ use super::{Shard, Standing};
 /// Why a shard does not execute a request now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// Wait for the slot's state to change, for at most `handover-timeout`; then answer the text.
-    Park(&'static str),
-    /// Answer this error: `MOVED ...`, `ASK ...`, `CLUSTERDOWN ...`.
+    /// Wait for the slot's state to change, for at most `handover-timeout`; then answer this error.
+    Park(Cow<'static, str>),
+    /// Answer this error: `MOVED ...`, `CLUSTERDOWN ...`.
     Answer(String),
 }
 
@@ -34,20 +36,25 @@ impl Shard {
         match serve {
             Serve::Leading => Ok(()),
             Serve::LeadingReadOnly if !write => Ok(()),
-            Serve::LeadingReadOnly => Err(Refusal::Park(NO_REPLICAS)),
-            Serve::Waiting | Serve::Deposed => Err(Refusal::Park(TRY_AGAIN)),
+            Serve::LeadingReadOnly => Err(Refusal::Park(NO_REPLICAS.into())),
+            Serve::Waiting | Serve::Deposed => Err(Refusal::Park(TRY_AGAIN.into())),
             Serve::Frozen => Err(self.ask(slot)),
             Serve::Elsewhere => Err(self.moved(slot)),
         }
     }
 
+    /// A hand-over usually takes some milliseconds and ends with MOVED, which every client understands; so a request
+    /// is parked first. Only if it takes long the client gets ASK, and the newcomer parks it. (Not every client
+    /// follows an ASK to a node that it has never heard of: redis-py does not. So a newcomer that leads nothing yet,
+    /// and can be in no client's map, is not named.)
     fn ask(&self, slot: SlotId) -> Refusal {
         let to = self.slot(slot).lead().and_then(|lead| lead.change.target()).map(|target| target[0]);
         let state = self.cluster().expect("only a member freezes a slot");
-        match to.and_then(|node| state.members.get(&node)) {
-            Some(member) => Refusal::Answer(format!("ASK {slot} {}:{}", member.spec.host, member.spec.port)),
-            None => Refusal::Park(TRY_AGAIN),
-        }
+        let known = |node: &NodeId| state.slots.runs().iter().any(|run| run.primary() == *node);
+        Refusal::Park(match to.filter(known).and_then(|node| state.members.get(&node)) {
+            Some(member) => format!("ASK {slot} {}:{}", member.spec.host, member.spec.port).into(),
+            None => TRY_AGAIN.into(),
+        })
     }
 
     fn moved(&self, slot: SlotId) -> Refusal {

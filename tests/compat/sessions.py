@@ -274,10 +274,10 @@ SESSIONS = {
         MGET a a a
         MSET a x a y
         GET a
-        MSETNX a 1 z 2
-        EXISTS z
-        MSETNX y 1 z 2
-        MGET y z
+        MSETNX {t}y 1 {t}z 2
+        MSETNX {t}x 1 {t}y 2
+        MGET {t}x {t}y {t}z
+        DEL {t}y {t}z
         EXISTS a b c none
         EXISTS a a a
         EXISTS none

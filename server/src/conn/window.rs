@@ -20,6 +20,8 @@ pub(super) struct Window {
     requests: Vec<Ahead>,
     args: Vec<Vec<ArgRange>>,
     keys: Vec<KeyAt>,
+    /// Whose arguments the parser has begun and will go on with.
+    begun: usize,
 }
 
 /// One request of the window.
@@ -50,12 +52,11 @@ impl Window {
     /// Parses the requests that begin at `start` of `input`.
     pub(super) fn parse(&mut self, parser: &mut RequestParser, input: &[u8], start: usize) -> WindowEnd {
         self.requests.clear();
+        self.args.resize_with(REQUESTS_MAX, Vec::new);
+        self.args.swap(0, std::mem::take(&mut self.begun));
         let mut at = start;
         while self.requests.len() < REQUESTS_MAX {
             let n = self.requests.len();
-            if self.args.len() == n {
-                self.args.push(Vec::new());
-            }
             let rest = &input[at..];
             match parser.parse(rest, &mut self.args[n]) {
                 Ok(Parsed::Complete { consumed }) => {
@@ -75,7 +76,10 @@ impl Window {
                         return WindowEnd::Full;
                     }
                 }
-                Ok(Parsed::Incomplete { more }) => return WindowEnd::NeedInput(more),
+                Ok(Parsed::Incomplete { more }) => {
+                    self.begun = n;
+                    return WindowEnd::NeedInput(more);
+                }
                 Err(error) => return WindowEnd::Malformed(error),
             }
         }

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod peer;
 pub mod persist;
 pub mod placement;
+pub mod planted;
 pub mod raft;
 pub mod replication;
 pub mod runtime;

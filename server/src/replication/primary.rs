@@ -4,6 +4,7 @@ use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
 
 use super::message::encode_record;
 use super::{Frames, ToPrimary, ToReplica, quorum};
+use crate::planted::{Bug, is_planted};
 use crate::shard::slot::{Change, Follower, FollowerState, Lead, PeerIndex, Serve};
 use crate::shard::{InFlight, Shard};
 
@@ -205,7 +206,9 @@ impl Shard {
         let Some(lead) = self.slots[index].lead() else { return };
         let mut commit = self.quorum_seq(lead, &lead.set);
         // While a change of the set is on its way to the config group nobody knows which set counts: both do.
-        if let Change::Closing { target } | Change::Proposed { target } = &lead.change {
+        if let Change::Closing { target } | Change::Proposed { target } = &lead.change
+            && !is_planted(Bug::NoJointQuorum)
+        {
             commit = commit.min(self.quorum_seq(lead, target));
         }
         let barrier = lead.barrier;

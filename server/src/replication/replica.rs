@@ -9,6 +9,7 @@ use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
 use super::message::MessageError;
 use super::{EpochHistory, Frames, ToPrimary, ToReplica};
 use crate::command::{Effect, EffectIter};
+use crate::planted::{Bug, is_planted};
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
 use crate::shard::slot::{LinkId, Role, Serve};
 use crate::shard::{Inbound, Shard};
@@ -116,7 +117,8 @@ impl Shard {
         let last_seq = self.slots[index].last_seq;
         let replication = self.slots[index].replication_mut();
         let known = replication.promised.max(replication.map.0).max(replication.history.last_epoch());
-        let answer = if epoch < known || replication.role == Role::Primary {
+        let unchecked = is_planted(Bug::NoEpochCheck);
+        let answer = if epoch < known && !unchecked || replication.role == Role::Primary {
             ToPrimary::Refuse { slot, attach, promised: known }
         } else {
             replication.link = Some((link, attach));
@@ -163,10 +165,12 @@ impl Shard {
         let begins = header.kind == RecordKind::Barrier && header.epoch > epoch;
         let fits = replication.complete
             && header.seq == last_seq.next()
-            && header.epoch >= replication.promised
+            && (header.epoch >= replication.promised || is_planted(Bug::NoEpochCheck))
             && (header.epoch == epoch || begins);
         if !fits {
-            self.refuse(link, header.slot);
+            if !is_planted(Bug::AckCoversRefused) {
+                self.refuse(link, header.slot);
+            }
             let replication = self.slots[index].replication_mut();
             replication.link = None;
             return;

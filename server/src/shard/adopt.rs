@@ -8,6 +8,7 @@ use super::slot::{Change, Follower, FollowerState, Lead, Role, Serve};
 use super::{Shard, Standing};
 use crate::config::ClusterState;
 use crate::persist::record::{RecordHeader, RecordKind};
+use crate::planted::{Bug, is_planted};
 use crate::replication::EpochHistory;
 use crate::store::SlotTable;
 
@@ -100,7 +101,7 @@ impl Shard {
         self.apply_up_to(index, Seq(u64::MAX));
         let state = &mut self.slots[index];
         let effect_seq = state.last_seq;
-        state.serve = Serve::Waiting;
+        state.serve = if is_planted(Bug::NoBarrier) { Serve::Leading } else { Serve::Waiting };
         let barrier = state.last_seq.next();
         let replication = state.replication_mut();
         replication.link = None;

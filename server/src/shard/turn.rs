@@ -13,6 +13,7 @@ use super::slot::{FollowerState, LinkId, PeerIndex, Role};
 use super::{InFlight, Shard, Standing};
 use crate::Now;
 use crate::command::EffectIter;
+use crate::planted::{Bug, is_planted};
 use crate::persist::record::{RecordHeader, RecordKind, append_record};
 use crate::replication::message::encode_record;
 use crate::replication::{ToPrimary, ToReplica};
@@ -165,7 +166,7 @@ impl Shard {
                 effect.encode(&mut passed);
             }
         }
-        if !passed.is_empty() {
+        if !passed.is_empty() && !is_planted(Bug::DroppedTail) {
             self.send_part(slot, peer, attach, passed.into());
         }
     }

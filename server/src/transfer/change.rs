@@ -10,6 +10,7 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 
 use crate::config::ClusterState;
 use crate::limits::CHANGES_ACTIVE_MAX;
+use crate::planted::{Bug, is_planted};
 use crate::replication::ToReplica;
 use crate::shard::slot::{Change, FollowerState, Lead, Serve};
 use crate::shard::{ReadyChange, Shard};
@@ -90,6 +91,10 @@ impl Shard {
             })
         };
         match &lead.change {
+            Change::Proposed { target } if is_planted(Bug::UnfreezeAfterProposal) && !in_step(lead, target) => {
+                lead.change = Change::Closing { target: target.clone() };
+                self.reopen(index);
+            }
             Change::None | Change::Queued { .. } | Change::Proposed { .. } => {}
             Change::Filling { target } => {
                 if !matches!(serve, Serve::Leading | Serve::LeadingReadOnly) || !in_step(lead, target) {
@@ -100,7 +105,7 @@ impl Shard {
                 let hands_over = target[0] != me;
                 let to = lead.followers.iter().find(|f| f.node == target[0]).map(|f| f.peer);
                 lead.change = Change::Closing { target };
-                if hands_over {
+                if hands_over && !is_planted(Bug::SkippedFreeze) {
                     let peer = to.expect("in step");
                     ToReplica::Freeze { slot, epoch }.encode(&mut self.peers[peer].out);
                     self.slots[index].serve = Serve::Frozen;
@@ -127,7 +132,11 @@ impl Shard {
                 if successor_has_all && self.quorum_seq(lead, &ready.replicas) >= commit {
                     let lead = self.slots[index].lead_mut().expect("leads");
                     lead.change = Change::Proposed { target: ready.replicas.clone() };
+                    let leaves = !ready.replicas.contains(&me);
                     self.turn.changes.push(ready);
+                    if leaves && is_planted(Bug::DropBeforeCommit) {
+                        drop(self.tables.replace(slot, crate::store::SlotTable::new()));
+                    }
                 }
             }
         }

@@ -1,0 +1,249 @@
+//! What must hold, looked at after every event that may break it, and at rest.
+
+use std::collections::BTreeMap;
+
+use carousel_protocol::{Epoch, NodeId, Seq, SlotId};
+use carousel_server::shard::Shard;
+use carousel_server::shard::slot::{Change, FollowerState, Role, Serve};
+use carousel_server::store::ScanPosition;
+
+use super::events::{At, Life};
+use super::scenario::{Logging, Scenario};
+use super::world::World;
+
+/// What was seen so far.
+pub struct Checks {
+    /// Who served a slot in an epoch.
+    primaries: BTreeMap<(SlotId, Epoch), (usize, Life)>,
+    /// The set that an epoch gave a slot.
+    sets: BTreeMap<(SlotId, Epoch), Vec<NodeId>>,
+    /// Per simulated slot, who serves it now.
+    serving: Vec<Option<(usize, Life)>>,
+    /// Per simulated slot, the highest seq that a primary knew to be committed.
+    committed: Vec<Seq>,
+    /// Per simulated slot and node, the reign seen last: process, barrier, commit position.
+    reigns: BTreeMap<(usize, usize), (Life, Seq, Seq)>,
+    /// A machine lost its power in this run.
+    pub power_lost: bool,
+    /// Requests that were answered.
+    pub requests_answered: u64,
+}
+
+impl Checks {
+    /// Nothing was seen.
+    pub fn new(scenario: &Scenario) -> Self {
+        let slots = scenario.slots.len();
+        Self {
+            primaries: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            serving: vec![None; slots],
+            committed: vec![Seq(0); slots],
+            reigns: BTreeMap::new(),
+            power_lost: false,
+            requests_answered: 0,
+        }
+    }
+}
+
+type Content = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+
+impl World {
+    /// A shard's slots: at most one primary per epoch and at a time, commit positions that only grow, and no primary
+    /// without what was committed.
+    pub fn check_seat(&mut self, at: At) {
+        let Some(process) = self.nodes[at.node].process.as_ref().filter(|process| process.life == at.life) else {
+            return;
+        };
+        let (node, life) = (at.node, at.life);
+        let core = &process.seats[at.seat].core;
+        if core.cluster().is_none() {
+            return;
+        }
+        for (place, &slot) in self.scenario.slots.iter().enumerate() {
+            if carousel_protocol::ShardId::of_slot(slot, process.shards) != core.id() {
+                continue;
+            }
+            let state = core.slot(slot);
+            let serves = is_serving(state.serve);
+            if serves {
+                let epoch = state.lead().expect("whoever serves leads").epoch;
+                let of_epoch = *self.checks.primaries.entry((slot, epoch)).or_insert((node, life));
+                assert_eq!(of_epoch, (node, life), "slot {slot} has two primaries in epoch {epoch}");
+                if let Some((other, other_life)) = self.checks.serving[place].filter(|other| *other != (node, life))
+                    && !self.scenario.phantoms
+                {
+                    let other_serves = self.serves(other, other_life, slot);
+                    assert!(!other_serves, "slot {slot} is served by n{other} and n{node} at once");
+                }
+                self.checks.serving[place] = Some((node, life));
+            }
+            if let Some(lead) = state.lead() {
+                let reign = self.checks.reigns.entry((place, node)).or_insert((life, Seq(0), Seq(0)));
+                if (reign.0, reign.1) != (life, lead.barrier) {
+                    let committed = self.checks.committed[place];
+                    assert!(
+                        lead.barrier > committed,
+                        "n{node} leads slot {slot} in epoch {} from {} on, but {committed} was committed",
+                        lead.epoch,
+                        lead.barrier
+                    );
+                    *reign = (life, lead.barrier, Seq(0));
+                }
+                assert!(state.commit >= reign.2, "slot {slot}: the commit position of n{node} goes back");
+                reign.2 = state.commit;
+                assert!(state.commit <= state.last_seq, "slot {slot}: more is committed than there is");
+                if state.commit >= lead.barrier {
+                    let committed = &mut self.checks.committed[place];
+                    *committed = (*committed).max(state.commit);
+                }
+            }
+        }
+    }
+
+    fn serves(&self, node: usize, life: Life, slot: SlotId) -> bool {
+        self.nodes[node].process.as_ref().is_some_and(|process| process.life == life)
+            && self.seat_of(node, slot).is_some_and(|seat| {
+                let process = self.nodes[node].process.as_ref().expect("alive");
+                is_serving(process.seats[seat].core.slot(slot).serve)
+            })
+    }
+
+    /// The agreed map: an epoch gives a slot one set for ever.
+    pub fn check_map(&mut self) {
+        let state = self.group.latest();
+        for &slot in &self.scenario.slots {
+            let run = state.slots.run_of(slot).expect("every slot is placed");
+            let set = self.checks.sets.entry((slot, run.epoch)).or_insert_with(|| run.replicas.clone());
+            assert_eq!(*set, run.replicas, "slot {slot} has two sets in epoch {}", run.epoch);
+            assert!(run.epoch <= state.last_epoch, "epochs come from one counter");
+        }
+    }
+
+    /// A loss may be announced only where something can have been lost.
+    pub fn check_loss(&self) {
+        let can_lose = self.checks.power_lost || self.scenario.logging == Logging::Off;
+        assert!(can_lose, "a loss is announced, but every log has everything");
+    }
+
+    /// Is everything served, in step and done with?
+    pub fn at_rest(&self) -> Result<(), String> {
+        let state = self.group.latest();
+        let version = self.group.latest_version();
+        if let Some(plan) = &state.plan {
+            return Err(format!("plan {} is not done: {:?}", plan.id, plan.targets.runs()));
+        }
+        for (node, machine) in self.nodes.iter().enumerate() {
+            let Some(process) = &machine.process else { return Err(format!("n{node} is not up")) };
+            if process.seats.iter().any(|seat| seat.map != version) {
+                return Err(format!("n{node} does not have the latest map"));
+            }
+        }
+        for &slot in &self.scenario.slots {
+            let run = state.slots.run_of(slot).expect("every slot is placed");
+            if run.recovering {
+                return Err(format!("slot {slot} is not recovered"));
+            }
+            let primary = self.core_of(run.primary(), slot);
+            let leader = primary.slot(slot);
+            let Some(lead) = leader.lead() else { return Err(format!("slot {slot}: nobody leads")) };
+            if leader.serve != Serve::Leading || lead.epoch != run.epoch || lead.change != Change::None {
+                return Err(format!(
+                    "slot {slot}: {:?} in epoch {} of {}, change {:?}",
+                    leader.serve, lead.epoch, run.epoch, lead.change
+                ));
+            }
+            if leader.commit != leader.last_seq {
+                return Err(format!("slot {slot}: {} of {} is committed", leader.commit, leader.last_seq));
+            }
+            if let Some(follower) = lead.followers.iter().find(|f| f.state != FollowerState::InStep) {
+                return Err(format!("slot {slot}: a follower is {:?}", follower.state));
+            }
+            for &member in &run.replicas[1..] {
+                let copy = self.core_of(member, slot).slot(slot);
+                let replication = copy.replication.as_ref().expect("a member's");
+                if replication.role != Role::Replica
+                    || !replication.whole
+                    || (copy.last_seq, copy.commit) != (leader.last_seq, leader.last_seq)
+                {
+                    return Err(format!(
+                        "slot {slot}: a copy is {:?}, whole {}, at {} with {} applied, of {}",
+                        replication.role, replication.whole, copy.last_seq, copy.commit, leader.last_seq
+                    ));
+                }
+            }
+        }
+        let busy = (0..self.clients.len()).find(|client| !self.clients[*client].is_done());
+        busy.map_or(Ok(()), |client| Err(format!("client {client} still has something to do")))
+    }
+
+    fn core_of(&self, id: NodeId, slot: SlotId) -> &Shard {
+        let node = self.node_of(id).expect("simulated slots are on simulated nodes");
+        let seat = self.seat_of(node, slot).expect("alive");
+        &self.nodes[node].process.as_ref().expect("alive").seats[seat].core
+    }
+
+    /// At rest: all copies are the same, nobody else has one, and everything that clients know is there.
+    pub fn check_content(&self) {
+        let state = self.group.latest();
+        for &slot in &self.scenario.slots {
+            let run = state.slots.run_of(slot).expect("every slot is placed");
+            let content = content_of(self.core_of(run.primary(), slot), slot);
+            for (node, machine) in self.nodes.iter().enumerate() {
+                let core = self.core_of(machine.id, slot);
+                if run.replicas.contains(&machine.id) {
+                    let copy = content_of(core, slot);
+                    assert_eq!(copy, content, "slot {slot}: the copy of n{node} differs from the primary's");
+                } else {
+                    let slot_state = core.slot(slot);
+                    let replication = slot_state.replication.as_ref();
+                    assert!(
+                        core.tables.table(slot).is_empty() && replication.is_none_or(|r| !r.complete),
+                        "slot {slot}: n{node} is no member and has a copy"
+                    );
+                    assert_eq!(slot_state.serve, Serve::Elsewhere, "slot {slot}: n{node} is no member");
+                }
+            }
+        }
+        let window = self.window(self.now);
+        for cell in self.cells.iter().filter(|cell| !cell.retired) {
+            let run = state.slots.run_of(cell.slot).expect("every slot is placed");
+            let content = content_of(self.core_of(run.primary(), cell.slot), cell.slot);
+            for key in 0..2 {
+                let value = content.get(&cell.keys[key]).map(|(value, _)| &value[..]);
+                cell.compare(key, value, window).unwrap_or_else(|why| panic!("{why}"));
+            }
+        }
+        for counter in self.counters.iter().filter(|counter| !counter.retired) {
+            let run = state.slots.run_of(counter.slot).expect("every slot is placed");
+            let content = content_of(self.core_of(run.primary(), counter.slot), counter.slot);
+            let value = content.get(&counter.key).map(|(value, _)| &value[..]);
+            counter.compare(value).unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+}
+
+impl Checks {
+    /// A loss was announced: what was committed may be gone.
+    pub fn forget_commits(&mut self, slots: &[SlotId], simulated: &[SlotId]) {
+        for (place, slot) in simulated.iter().enumerate() {
+            if slots.contains(slot) {
+                self.committed[place] = Seq(0);
+            }
+        }
+    }
+}
+
+fn is_serving(serve: Serve) -> bool {
+    matches!(serve, Serve::Leading | Serve::LeadingReadOnly)
+}
+
+fn content_of(core: &Shard, slot: SlotId) -> Content {
+    let mut content = Content::new();
+    let mut next = Some(ScanPosition::START);
+    while let Some(position) = next {
+        next = core.tables.table(slot).scan(core.tables.hasher(), position, 1000, &mut |entry| {
+            content.insert(entry.key().to_vec(), (entry.value().to_vec(), entry.expire_at_ms()));
+        });
+    }
+    content
+}

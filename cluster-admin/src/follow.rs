@@ -101,7 +101,7 @@ pub mod tests {
             cluster_id: Some("c".repeat(40)),
             answered_by: nodes[0].address.clone(),
             config_version: 7,
-            config_leader: Some(nodes[0].address.clone()),
+            config_leader: Some(nodes[0].id.clone()),
             replicas: 3,
             write_quorum: 2,
             nodes,

@@ -29,7 +29,6 @@ struct Sample {
 pub struct Meter {
     slots_total: u32,
     keys_total: u64,
-    bytes_total: u64,
     last: Sample,
     window: VecDeque<Sample>,
 }
@@ -51,7 +50,6 @@ impl Meter {
         Self {
             slots_total: plan.slots,
             keys_total: plan.keys,
-            bytes_total: plan.bytes,
             last: Sample::default(),
             window: VecDeque::from([Sample::default()]),
         }
@@ -75,15 +73,15 @@ impl Meter {
         }
     }
 
-    /// The rebalance is done. Keys written meanwhile make the sums larger than the plan foresaw; where the
-    /// last report came before the end, they are at least what the plan foresaw.
+    /// The rebalance is done. Where the last report came before the end, at least the keys of the plan were
+    /// sent, and bytes in the same proportion: bytes sent are not the bytes of memory that a plan counts.
     pub fn finish(&mut self, at: Duration) {
-        self.last = Sample {
-            at,
-            slots: self.slots_total,
-            keys: self.last.keys.max(self.keys_total),
-            bytes: self.last.bytes.max(self.bytes_total),
+        let keys = self.last.keys.max(self.keys_total);
+        let bytes = match self.last.keys {
+            0 => self.last.bytes,
+            seen => (u128::from(self.last.bytes) * u128::from(keys) / u128::from(seen)) as u64,
         };
+        self.last = Sample { at, slots: self.slots_total, keys, bytes };
     }
 
     /// Slots done and slots in all.
@@ -131,11 +129,11 @@ impl Meter {
     pub fn line(&self) -> String {
         let rates = self.rates();
         let mut line = format!(
-            "{} of {} slots, {} keys, {}; {} keys/s, {}/s",
+            "{} of {} slots, {} keys, {} sent; {} keys/s, {}/s",
             human::count(u64::from(self.last.slots)),
             human::count(u64::from(self.slots_total)),
-            of_total(self.last.keys, self.keys_total, human::count),
-            of_total(self.last.bytes, self.bytes_total, human::bytes),
+            of_total(self.last.keys, self.keys_total),
+            human::bytes(self.last.bytes),
             human::count(rates.keys.round() as u64),
             human::bytes(rates.bytes.round() as u64),
         );
@@ -160,8 +158,13 @@ impl Meter {
     }
 }
 
-fn of_total(done: u64, total: u64, show: fn(u64) -> String) -> String {
-    if done <= total && total > 0 { format!("{} of {}", show(done), show(total)) } else { show(done) }
+fn of_total(done: u64, total: u64) -> String {
+    // More than foreseen: clients write meanwhile.
+    if done <= total {
+        format!("{} of {}", human::count(done), human::count(total))
+    } else {
+        human::count(done)
+    }
 }
 
 fn rates(from: Sample, to: Sample) -> Rates {
@@ -203,7 +206,7 @@ mod tests {
         assert!((meter.time_left().unwrap().as_secs_f64() - 5.0).abs() < 0.01);
         assert_eq!(
             meter.line(),
-            "500 of 1,000 slots, 5,000 of 10,000 keys, 488.3 KiB of 976.6 KiB; 1,000 keys/s, 97.7 KiB/s, 5.0 s left"
+            "500 of 1,000 slots, 5,000 of 10,000 keys, 488.3 KiB sent; 1,000 keys/s, 97.7 KiB/s, 5.0 s left"
         );
     }
 
@@ -252,10 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_is_over_the_whole_time() {
-        let mut meter = Meter::new(&plan(1000, 10_000, 1 << 20));
-        meter.observe(s(1), &report(900, 12_000, 1 << 10));
+    fn the_summary_is_over_the_whole_time_and_counts_bytes_that_were_sent() {
+        // The plan's bytes are memory: more than what goes over the wire.
+        let mut meter = Meter::new(&plan(1000, 10_000, 1 << 30));
+        meter.observe(s(1), &report(900, 8_000, 800 << 10));
         meter.finish(s(4));
-        assert_eq!(meter.summary(), "1,000 slots, 12,000 keys, 1.0 MiB in 4.0 s: 3,000 keys/s, 256.0 KiB/s");
+        assert_eq!(
+            meter.summary(),
+            "1,000 slots, 10,000 keys, 1000.0 KiB in 4.0 s: 2,500 keys/s, 250.0 KiB/s"
+        );
+    }
+
+    #[test]
+    fn keys_written_meanwhile_make_the_sum_larger_than_the_plan() {
+        let mut meter = Meter::new(&plan(1000, 10_000, 0));
+        meter.observe(s(1), &report(900, 12_000, 5_000));
+        meter.finish(s(4));
+        assert_eq!(meter.summary(), "1,000 slots, 12,000 keys, 4.9 KiB in 4.0 s: 3,000 keys/s, 1.2 KiB/s");
     }
 }

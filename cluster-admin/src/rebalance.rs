@@ -73,7 +73,7 @@ fn describe(plan: &Plan, dry_run: bool) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!(
-        "{table}\n{} {}: {} to copy ({}, {}), {} get another primary",
+        "{table}\n{} {}: {} to copy ({}, {} of memory), {} get another primary",
         human::plural(u64::from(plan.slots), "slot"),
         if dry_run { "would change" } else { "change" },
         human::plural(u64::from(plan.copies), "slot"),
@@ -275,7 +275,7 @@ mod tests {
         let mut view = View::Lines { next: s(100) };
         let (meter, end) = follow(&target, &plan, Instant::now(), &mut view).await.unwrap();
         assert_eq!(end, End::AsPlanned);
-        assert!(meter.summary().starts_with("500 slots, 1,000 keys, 1.0 MiB in "), "{}", meter.summary());
+        assert!(meter.summary().starts_with("500 slots, 1,000 keys, 18 B in "), "{}", meter.summary());
         assert_eq!(server.count("CAROUSEL STATUS"), 4);
     }
 
@@ -293,7 +293,9 @@ mod tests {
         let text = describe(&plan("h:1"), true);
         assert!(text.contains("h:1") && text.contains("4,096") && text.contains("12,288"), "{text}");
         assert!(
-            text.contains("500 slots would change: 12,288 slots to copy (1,000 keys, 1.0 MiB), 4,096 get"),
+            text.contains(
+                "500 slots would change: 12,288 slots to copy (1,000 keys, 1.0 MiB of memory), 4,096 get"
+            ),
             "{text}"
         );
     }

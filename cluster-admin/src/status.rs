@@ -42,7 +42,7 @@ fn show(status: &Status) -> String {
             status.replicas,
             status.write_quorum,
             status.config_version,
-            status.config_leader.as_deref().unwrap_or("nobody"),
+            leader(status),
         ));
     }
     lines.push(table(&status.nodes).to_string());
@@ -64,6 +64,12 @@ fn show(status: &Status) -> String {
     }
     lines.extend(status.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
+}
+
+/// The config group's leader by its address, which people know, where it is a member we were told of.
+fn leader(status: &Status) -> &str {
+    let Some(leader) = status.config_leader.as_deref() else { return "nobody" };
+    status.nodes.iter().find(|node| node.id == leader).map_or(leader, |node| &node.address)
 }
 
 fn headline(status: &Status) -> String {
@@ -124,6 +130,7 @@ mod tests {
         assert_eq!(verdict(&status), Verdict::Good);
         let text = show(&status);
         assert!(text.contains(": 2 nodes, all slots served"), "{text}");
+        assert!(text.contains("led by h:1\n"), "an address and not an id: {text}");
         let row = text.lines().find(|line| line.contains("h:2")).unwrap();
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(

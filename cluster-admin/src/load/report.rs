@@ -43,7 +43,7 @@ pub struct PhaseReport {
     pub errors: BTreeMap<String, u64>,
     /// Violations by kind.
     pub violations: BTreeMap<&'static str, u64>,
-    /// The first faults, one line each.
+    /// The first faults of each kind, one line each.
     pub examples: Vec<String>,
     /// The most that a request left the generator later than intended, in microseconds.
     pub lag_max_us: u64,
@@ -106,7 +106,7 @@ impl PhaseReport {
             misses: stats.misses,
             errors: stats.errors.clone(),
             violations: stats.violations.clone(),
-            examples: stats.examples.clone(),
+            examples: stats.examples.values().flatten().cloned().collect(),
             lag_max_us: u64::try_from(stats.lag_max.as_micros()).unwrap_or(u64::MAX),
         }
     }

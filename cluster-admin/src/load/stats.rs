@@ -11,8 +11,9 @@ use super::ledger::Violation;
 /// Longest latency that is told apart: an hour, in microseconds.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
 
-/// Lines of faults that are kept, so that a report shows what went wrong without showing it a million times.
-const EXAMPLES_MAX: usize = 8;
+/// Lines that are kept of each kind of fault: of each kind, so that a rare one is not crowded out by a common
+/// one, and few, so that the report stays one.
+const EXAMPLES_PER_KIND_MAX: usize = 3;
 
 /// A request's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct Stats {
     pub errors: BTreeMap<String, u64>,
     /// Violations by kind.
     pub violations: BTreeMap<&'static str, u64>,
-    /// The first faults, one line each.
-    pub examples: Vec<String>,
+    /// The first faults of each kind, one line each.
+    pub examples: BTreeMap<String, Vec<String>>,
     /// The most that a request left this process later than intended.
     pub lag_max: Duration,
 }
@@ -55,7 +56,7 @@ impl Stats {
             misses: 0,
             errors: BTreeMap::new(),
             violations: BTreeMap::new(),
-            examples: Vec::new(),
+            examples: BTreeMap::new(),
             lag_max: Duration::ZERO,
         }
     }
@@ -75,18 +76,20 @@ impl Stats {
             Some(count) => *count += 1,
             None => drop(self.errors.insert(kind.to_owned(), 1)),
         }
-        self.example(line);
+        self.example(kind, line);
     }
 
     /// A read returned what it may not.
     pub fn violated(&mut self, key: &[u8], violation: Violation) {
         *self.violations.entry(violation.kind()).or_default() += 1;
-        self.example(|| format!("VIOLATION {}: {violation}", String::from_utf8_lossy(key)));
+        self.example(violation.kind(), || format!("VIOLATION {}: {violation}", String::from_utf8_lossy(key)));
     }
 
-    fn example(&mut self, line: impl FnOnce() -> String) {
-        if self.examples.len() < EXAMPLES_MAX {
-            self.examples.push(line());
+    fn example(&mut self, kind: &str, line: impl FnOnce() -> String) {
+        match self.examples.get_mut(kind) {
+            Some(lines) if lines.len() >= EXAMPLES_PER_KIND_MAX => {}
+            Some(lines) => lines.push(line()),
+            None => drop(self.examples.insert(kind.to_owned(), vec![line()])),
         }
     }
 
@@ -101,8 +104,11 @@ impl Stats {
         for (kind, count) in &other.violations {
             *self.violations.entry(kind).or_default() += count;
         }
-        let room = EXAMPLES_MAX - self.examples.len();
-        self.examples.extend(other.examples.iter().take(room).cloned());
+        for (kind, lines) in &other.examples {
+            let kept = self.examples.entry(kind.clone()).or_default();
+            let room = EXAMPLES_PER_KIND_MAX - kept.len();
+            kept.extend(lines.iter().take(room).cloned());
+        }
         self.lag_max = self.lag_max.max(other.lag_max);
     }
 
@@ -189,16 +195,23 @@ mod tests {
     }
 
     #[test]
-    fn examples_are_few_and_the_longest_latency_is_bounded() {
+    fn a_rare_fault_is_not_crowded_out_by_a_common_one() {
         let mut stats = Stats::new();
         for i in 0..1000 {
-            stats.failed("x", || i.to_string());
+            stats.failed("common", || i.to_string());
         }
-        assert_eq!(stats.examples.len(), EXAMPLES_MAX);
+        stats.failed("rare", || "the one".into());
         let mut total = Stats::new();
         total.add(&stats);
         total.add(&stats);
-        assert_eq!((total.examples.len(), total.error_count()), (EXAMPLES_MAX, 2000));
+        assert_eq!(total.examples["common"], ["0", "1", "2"]);
+        assert_eq!(total.examples["rare"], ["the one", "the one"]);
+        assert_eq!(total.error_count(), 2002);
+    }
+
+    #[test]
+    fn the_longest_latency_is_bounded() {
+        let mut stats = Stats::new();
         stats.succeeded(Op::Get, Duration::from_secs(100_000));
         assert!(stats.get.max() >= LATENCY_MAX_US);
     }

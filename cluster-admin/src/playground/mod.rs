@@ -266,7 +266,7 @@ try, in a second terminal,
   {me} --node 127.0.0.1:{port} status
   {me} --node 127.0.0.1:{port} load --fill --keys 1000000
   {me} --node 127.0.0.1:{port} load --rate 20000 --duration 1m --keys 1000000
-  {me} playground add
+  {me} playground add --port {port}
 
 Ctrl-C stops all nodes{}",
             match &self.private {

@@ -86,6 +86,8 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(log.try_clone().with_context(cannot_log)?)
             .stderr(log)
+            // Its log is a file, of which the end may be shown.
+            .env("NO_COLOR", "1")
             // The terminal's Ctrl-C reaches only the playground, which stops its nodes in order.
             .process_group(0)
             .kill_on_drop(true);

@@ -51,6 +51,13 @@ impl FoundOnDisk {
         self.dir.begin_run(incarnation, self.is_logged, whole).map_err(|error| error.to_string())
     }
 
+    /// Records that the disk does not keep what it is given, so that no later start believes it.
+    pub(super) fn note_sync_failure(&mut self) {
+        if let Err(error) = self.dir.note_sync_failure() {
+            tracing::error!(%error, "not even the failure of a log could be noted on disk");
+        }
+    }
+
     /// Records that every copy has caught up.
     pub(super) fn note_whole(&mut self) {
         if let Err(error) = self.dir.note_whole() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carousel_protocol::NodeId;
+use tokio::sync::Notify;
 
 use super::activate::FoundOnDisk;
 use super::register::incarnation_of;
@@ -25,6 +26,8 @@ pub(super) struct Publisher {
     pub(super) view: Arc<NodeView>,
     /// The process started as a member.
     pub(super) was_member: bool,
+    /// Told when a shard's log has failed for good.
+    pub(super) log_failed: Arc<Notify>,
 }
 
 impl Publisher {
@@ -58,6 +61,7 @@ impl Publisher {
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { return Ok(()) },
                 changed = reach.changed() => if changed.is_err() { return Ok(()) },
+                () = self.log_failed.notified() => found.note_sync_failure(),
                 () = tokio::time::sleep(WHOLE_INTERVAL), if begun && !noted_whole => {
                     if self.view.totals().copies_not_whole == 0 {
                         found.note_whole();

@@ -17,6 +17,8 @@ pub enum ToControl {
     },
     /// Changes to propose.
     Changes(Vec<ReadyChange>),
+    /// A shard's log failed for good.
+    LogFailed,
 }
 
 /// A request that only the control thread can answer.

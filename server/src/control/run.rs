@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carousel_protocol::{Incarnation, NodeId};
@@ -128,7 +129,16 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
     }
     ready();
 
-    let publisher = Publisher { group: group.clone(), me, process, shards, view: view.clone(), was_member };
+    let log_failed = Arc::new(Notify::new());
+    let publisher = Publisher {
+        group: group.clone(),
+        me,
+        process,
+        shards,
+        view: view.clone(),
+        was_member,
+        log_failed: log_failed.clone(),
+    };
     let publishing = publisher.run(&mut found);
     let serving = async {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -145,6 +155,10 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
                     }
                     Some(ToControl::Changes(ready)) => {
                         let _ = changes.send(ready);
+                    }
+                    Some(ToControl::LogFailed) => {
+                        view.log_failed.store(true, Ordering::Relaxed);
+                        log_failed.notify_one();
                     }
                     None => return anyhow::Ok(()),
                 },

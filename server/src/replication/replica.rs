@@ -9,8 +9,8 @@ use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
 use super::message::MessageError;
 use super::{EpochHistory, Frames, ToPrimary, ToReplica};
 use crate::command::{Effect, EffectIter};
-use crate::planted::{Bug, is_planted};
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
+use crate::planted::{Bug, is_planted};
 use crate::shard::slot::{LinkId, Role, Serve};
 use crate::shard::{Inbound, Shard};
 

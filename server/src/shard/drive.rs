@@ -359,6 +359,7 @@ impl ShardHandle {
                 if let Some(log) = self.log.borrow_mut().as_mut() {
                     log.fail();
                 }
+                let _ = self.control.send(ToControl::LogFailed);
             }
             ToShard::Begin { incarnation, whole, reply } => {
                 self.incarnation.set(incarnation);
@@ -432,6 +433,7 @@ impl ShardHandle {
                 Err(error) => {
                     // What could not be written is never acknowledged: neither here nor to a primary.
                     if !self.log_failed.replace(true) {
+                        let _ = self.control.send(ToControl::LogFailed);
                         tracing::error!(%error, "this shard acknowledges nothing more");
                     }
                     return false;

@@ -91,7 +91,9 @@ impl Shard {
             })
         };
         match &lead.change {
-            Change::Proposed { target } if is_planted(Bug::UnfreezeAfterProposal) && !in_step(lead, target) => {
+            Change::Proposed { target }
+                if is_planted(Bug::UnfreezeAfterProposal) && !in_step(lead, target) =>
+            {
                 lead.change = Change::Closing { target: target.clone() };
                 self.reopen(index);
             }

@@ -51,7 +51,8 @@ impl World {
     /// A shard's slots: at most one primary per epoch and at a time, commit positions that only grow, and no primary
     /// without what was committed.
     pub fn check_seat(&mut self, at: At) {
-        let Some(process) = self.nodes[at.node].process.as_ref().filter(|process| process.life == at.life) else {
+        let Some(process) = self.nodes[at.node].process.as_ref().filter(|process| process.life == at.life)
+        else {
             return;
         };
         let (node, life) = (at.node, at.life);
@@ -69,7 +70,8 @@ impl World {
                 let epoch = state.lead().expect("whoever serves leads").epoch;
                 let of_epoch = *self.checks.primaries.entry((slot, epoch)).or_insert((node, life));
                 assert_eq!(of_epoch, (node, life), "slot {slot} has two primaries in epoch {epoch}");
-                if let Some((other, other_life)) = self.checks.serving[place].filter(|other| *other != (node, life))
+                if let Some((other, other_life)) =
+                    self.checks.serving[place].filter(|other| *other != (node, life))
                     && !self.scenario.phantoms
                 {
                     let other_serves = self.serves(other, other_life, slot);

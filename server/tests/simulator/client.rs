@@ -305,7 +305,8 @@ impl World {
         let argv = Argv::new(&buffer, &ranges);
         let spec = lookup(argv.get(0)).expect("a known command");
         let request = Request { spec, slot: current.slot, argv, version: Version::Resp2 };
-        let reads = matches!(current.task, Task::Peek(..) | Task::Own(_, CellOp::Get(_)) | Task::Count(_, false));
+        let reads =
+            matches!(current.task, Task::Peek(..) | Task::Own(_, CellOp::Get(_)) | Task::Count(_, false));
         let plant = self.plant;
         let mut out = Vec::new();
         let deadline = self.now + HOLD;

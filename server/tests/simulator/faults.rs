@@ -153,7 +153,12 @@ impl World {
             .into_iter()
             .map(|slot| {
                 let run = state.slots.run_of(slot).expect("every slot is placed");
-                SlotRun { first: slot, last: slot, replicas: self.other_set(&run.replicas, &members), ..run.clone() }
+                SlotRun {
+                    first: slot,
+                    last: slot,
+                    replicas: self.other_set(&run.replicas, &members),
+                    ..run.clone()
+                }
             })
             .collect();
         self.operate(ConfigCommand::SetPlan { expected_version: state.version, targets });

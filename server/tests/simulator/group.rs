@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use carousel_protocol::{NodeId, SlotId, SlotRun};
-use carousel_server::config::{
-    ClusterState, ConfigCommand, ConfigReply, MemberSpec, SlotChange, apply,
-};
+use carousel_server::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec, SlotChange, apply};
 use carousel_server::shard::ReadyChange;
 
 use super::events::{At, Event, Life};
@@ -154,7 +152,9 @@ impl World {
     pub fn operate(&mut self, command: ConfigCommand) {
         let id = self.new_id();
         let delay = self.delay();
-        self.group.proposals.insert(id, Proposal { node: 0, life: 0, purpose: Purpose::Operator, over: true });
+        self.group
+            .proposals
+            .insert(id, Proposal { node: 0, life: 0, purpose: Purpose::Operator, over: true });
         self.after(delay, Event::Apply { proposal: id, command });
     }
 
@@ -162,7 +162,12 @@ impl World {
     pub fn apply(&mut self, id: u64, command: &ConfigCommand) {
         let before = self.group.latest();
         let reply = self.group.apply(command);
-        self.say(format_args!("group {}: {} -> {}", self.group.latest_version(), show(command), show_reply(&reply)));
+        self.say(format_args!(
+            "group {}: {} -> {}",
+            self.group.latest_version(),
+            show(command),
+            show_reply(&reply)
+        ));
         self.trace.fold(&[self.group.latest_version(), self.group.latest().last_epoch.0]);
         let proposal = &self.group.proposals[&id];
         let node = proposal.node;
@@ -248,7 +253,8 @@ impl World {
         let id = self.nodes[node].id;
         let Some(process) = self.process(node, life) else { return };
         let (view, number, registering) = (process.view, process.number, process.registering);
-        let known = self.group.state(view).members.get(&id).is_some_and(|member| member.spec.process != number);
+        let known =
+            self.group.state(view).members.get(&id).is_some_and(|member| member.spec.process != number);
         if known && !registering && reaches {
             let command = ConfigCommand::Register(self.spec(node));
             self.process(node, life).expect("alive").registering = true;
@@ -397,10 +403,8 @@ fn show(command: &ConfigCommand) -> String {
 fn show_reply(reply: &ConfigReply) -> String {
     match reply {
         ConfigReply::Changed(outcomes) => {
-            let outcomes: Vec<_> = outcomes
-                .iter()
-                .map(|o| format!("{}/{}/{}", o.changed, o.stale, o.refused))
-                .collect();
+            let outcomes: Vec<_> =
+                outcomes.iter().map(|o| format!("{}/{}/{}", o.changed, o.stale, o.refused)).collect();
             format!("changed/stale/refused {}", outcomes.join(" "))
         }
         other => format!("{other:?}"),

@@ -286,8 +286,11 @@ impl World {
     /// A process is gone: its ends of connections are closed. `silent`: the others hear nothing for long, as when a
     /// machine loses its power.
     pub fn drop_links(&mut self, node: usize, life: Life, silent: bool) {
-        let ended: Vec<_> =
-            self.conns.iter().filter_map(|(id, conn)| conn.is_of(node, life).map(|side| (*id, side))).collect();
+        let ended: Vec<_> = self
+            .conns
+            .iter()
+            .filter_map(|(id, conn)| conn.is_of(node, life).map(|side| (*id, side)))
+            .collect();
         for (id, side) in ended {
             let other = Conn::other(side);
             // What it had sent may still arrive, or not.

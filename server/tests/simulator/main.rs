@@ -111,7 +111,10 @@ fn the_same_seed_gives_the_same_trace() {
         assert_eq!(runs[0], runs[1], "seed {seed}");
         assert!(runs[0].requests > 50, "seed {seed} does nothing: {:?}", runs[0]);
     }
-    assert_ne!(run(1, 500, Plant::Nothing, false).unwrap().hash, run(2, 500, Plant::Nothing, false).unwrap().hash);
+    assert_ne!(
+        run(1, 500, Plant::Nothing, false).unwrap().hash,
+        run(2, 500, Plant::Nothing, false).unwrap().hash
+    );
 }
 
 /// Each planted bug is found within so many seeds.

@@ -213,8 +213,9 @@ impl Cell {
 
     /// Compares with what a primary holds at rest.
     pub fn compare(&self, key: usize, value: Option<&[u8]>, window: Window) -> Result<(), String> {
-        let fits =
-            |state: &KeyState| alternatives(state, window).iter().any(|state| state.value.as_deref() == value);
+        let fits = |state: &KeyState| {
+            alternatives(state, window).iter().any(|state| state.value.as_deref() == value)
+        };
         if value.is_some() && self.states.iter().any(|state| state[key].value.as_deref() == value) {
             return Ok(()); // due, but not removed yet
         }
@@ -285,8 +286,7 @@ impl CellOp {
         match self {
             Self::Get(k) => read(&state[*k]),
             Self::Set(k, expire_at) => {
-                state[*k] =
-                    KeyState { value: Some(piece(number)), expire_at: *expire_at, version: number };
+                state[*k] = KeyState { value: Some(piece(number)), expire_at: *expire_at, version: number };
                 ok()
             }
             Self::Append(k) => {
@@ -455,8 +455,9 @@ impl Counter {
 
     /// Compares with what a primary holds at rest.
     pub fn compare(&self, value: Option<&[u8]>) -> Result<(), String> {
-        let value: i64 =
-            value.and_then(|text| std::str::from_utf8(text).ok()).map_or(0, |text| text.parse().unwrap_or(-1));
+        let value: i64 = value
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .map_or(0, |text| text.parse().unwrap_or(-1));
         if value < self.floor || value < self.acked as i64 || value > (self.acked + self.unknown) as i64 {
             return Err(format!(
                 "slot {}: a counter is {value} in the end, with {} increments acknowledged, {} unknown and {} seen",

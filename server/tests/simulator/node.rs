@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, ShardId, SlotId};
 use carousel_server::replication::recovery::Report;
-use carousel_server::shard::Shard;
 use carousel_server::shard::ReadyChange;
+use carousel_server::shard::Shard;
 use carousel_server::shard::slot::{LinkId, PeerIndex};
 
 use super::client::Waiting;
@@ -88,7 +88,11 @@ impl Process {
     pub fn incarnation_of(&self, seat: usize) -> Option<Incarnation> {
         let core = &self.seats[seat].core;
         let state = core.cluster()?;
-        state.members.values().find(|member| member.spec.process == self.number).map(|member| member.incarnation)
+        state
+            .members
+            .values()
+            .find(|member| member.spec.process == self.number)
+            .map(|member| member.incarnation)
     }
 }
 
@@ -359,7 +363,9 @@ impl World {
     fn synced(&mut self, at: At, turn: u64) {
         let seat = self.live_seat(at.node, at.seat);
         seat.core.durable(turn);
-        while let Some(next) = self.live_seat(at.node, at.seat).unsynced.pop_front_if(|next| next.turn <= turn) {
+        while let Some(next) =
+            self.live_seat(at.node, at.seat).unsynced.pop_front_if(|next| next.turn <= turn)
+        {
             for (link, bytes) in next.to_primaries {
                 if let Some(conn) = self.live_seat(at.node, at.seat).links_in.get(&link).copied() {
                     self.send(conn, Side::Dialler, bytes);

@@ -49,10 +49,7 @@ impl Plant {
             }
             Self::AckBeforeWrite => vec![(KillInTurn, 10)],
             Self::ReadsAreNotHeld => vec![(Kill, 10), (KillAll, 2), (Partition, 10), (Pause, 5)],
-            Self::Core(_)
-            | Self::RestartReusesEpoch
-            | Self::RecoveryWithoutQuorum
-            | Self::LongestLogWins => {
+            Self::Core(_) | Self::RestartReusesEpoch | Self::RecoveryWithoutQuorum | Self::LongestLogWins => {
                 vec![(Plan, 5), (Kill, 8), (KillInTurn, 8), (KillAll, 2), (ResetLink, 8), (Partition, 4)]
             }
         };

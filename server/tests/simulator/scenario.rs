@@ -140,11 +140,20 @@ impl Scenario {
             // Moves on a good day: hand-overs must be perfect.
             0 => vec![(Plan, 20), (AddNode, 1), (Pause, 2), (ResetLink, 2)],
             // A bad network.
-            1 => vec![(Plan, 8), (ResetLink, 10), (Partition, 5), (CutFromGroup, 3), (Pause, 4), (AddNode, 1)],
+            1 => {
+                vec![(Plan, 8), (ResetLink, 10), (Partition, 5), (CutFromGroup, 3), (Pause, 4), (AddNode, 1)]
+            }
             // Crashes.
             2 => vec![(Plan, 6), (Kill, 5), (KillInTurn, 8), (KillAll, 1), (ChangeLeader, 3), (AddNode, 1)],
             // Power.
-            3 => vec![(Plan, 6), (Kill, 2), (PowerLoss, 4), (PowerLossAll, 1), (ChangeLeader, 2), (ResetLink, 2)],
+            3 => vec![
+                (Plan, 6),
+                (Kill, 2),
+                (PowerLoss, 4),
+                (PowerLossAll, 1),
+                (ChangeLeader, 2),
+                (ResetLink, 2),
+            ],
             // Everything.
             _ => vec![
                 (Plan, 10),

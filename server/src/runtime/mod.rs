@@ -21,6 +21,7 @@ pub mod affinity;
 mod choice;
 pub mod epoll;
 mod local_notify;
+mod moderation;
 pub mod uring;
 
 use std::future::Future;

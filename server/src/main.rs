@@ -52,7 +52,8 @@ fn start_logging(settings: &Settings) -> std::io::Result<()> {
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     if settings.logfile.is_empty() {
-        builder.init();
+        // Colours are for people who watch, not for files and journals.
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout())).init();
     } else {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&settings.logfile)?;
         builder.with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();

@@ -1,0 +1,29 @@
+//! Ports for nodes.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::sync::Mutex;
+
+/// From a node's port to the one at which other nodes reach it.
+const PEER_OFFSET: u16 = 10_000;
+/// Client ports are taken from here; they and their peer ports lie below the range of outgoing connections.
+const FIRST: u16 = 11_000;
+const COUNT: u16 = 10_000;
+
+/// A client port that is free on 127.0.0.1 together with its peer port, and that no other test of this process gets.
+///
+/// Taken at random, so that test processes that run side by side do not meet.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("nothing panics while it is held");
+    let port = std::iter::repeat_with(|| FIRST + (RandomState::new().hash_one(0) % u64::from(COUNT)) as u16)
+        .find(|port| !given.contains(port) && is_free(*port) && is_free(port + PEER_OFFSET))
+        .expect("the iterator has no end");
+    given.insert(port);
+    port
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}

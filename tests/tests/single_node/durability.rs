@@ -1,0 +1,161 @@
+//! What a restart finds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use carousel_tests::{Server, eventually};
+use redis::AsyncCommands;
+
+const SYNC: [&str; 3] = ["always", "everysec", "no"];
+
+async fn write(server: &Server, keys: std::ops::Range<usize>) {
+    let mut client = server.client().await;
+    let pairs: Vec<_> = keys.clone().map(|n| (format!("key:{n}"), n)).collect();
+    let () = client.mset(&pairs).await.unwrap();
+    let () = client.set_ex(format!("volatile:{}", keys.start), "x", 1_000).await.unwrap();
+}
+
+async fn assert_holds(server: &Server, keys: std::ops::Range<usize>) {
+    let mut client = server.client().await;
+    let names: Vec<_> = keys.clone().map(|n| format!("key:{n}")).collect();
+    let values: Vec<Option<usize>> = client.mget(&names).await.unwrap();
+    assert!(values.iter().zip(keys.clone()).all(|(held, n)| *held == Some(n)), "{values:?}");
+    let ttl: i64 = client.ttl(format!("volatile:{}", keys.start)).await.unwrap();
+    assert!((900..=1_000).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn an_orderly_restart_keeps_everything() {
+    for fsync in SYNC {
+        let mut server = Server::start_new(&[("appendfsync", fsync), ("shards", "2")]).await;
+        write(&server, 0..500).await;
+        let mut client = server.client().await;
+        let () = client.del("key:7").await.unwrap();
+        let () = client.append("key:8", "!").await.unwrap();
+        server.restart().await;
+        let mut client = server.client().await;
+        assert_eq!(client.get::<_, Option<String>>("key:7").await.unwrap(), None);
+        assert_eq!(client.get::<_, String>("key:8").await.unwrap(), "8!");
+        let () = client.mset(&[("key:7", 7), ("key:8", 8)]).await.unwrap();
+        server.restart().await;
+        assert_holds(&server, 0..500).await;
+        assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 501);
+    }
+}
+
+#[tokio::test]
+async fn no_acknowledged_write_is_lost_by_kill_9() {
+    for fsync in SYNC {
+        for shards in ["1", "4"] {
+            let mut server = Server::start_new(&[("appendfsync", fsync), ("shards", shards)]).await;
+            for _ in 0..3 {
+                kill_under_load(&mut server).await;
+            }
+        }
+    }
+}
+
+/// Clients count up; the node is killed while they do.
+async fn kill_under_load(server: &mut Server) {
+    const CLIENTS: usize = 4;
+    const KEYS: usize = 10;
+    let acknowledged: Arc<Vec<AtomicUsize>> = Arc::new((0..CLIENTS * KEYS).map(|_| AtomicUsize::new(0)).collect());
+    let mut tasks = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = server.client().await;
+        let acknowledged = acknowledged.clone();
+        tasks.push(tokio::spawn(async move {
+            for value in 1.. {
+                for key in number * KEYS..(number + 1) * KEYS {
+                    if client.set::<_, _, ()>(format!("count:{key}"), value).await.is_err() {
+                        return;
+                    }
+                    acknowledged[key].store(value, Ordering::Relaxed);
+                }
+            }
+        }));
+    }
+    eventually("every client has written a while", async || {
+        let least = acknowledged.iter().map(|value| value.load(Ordering::Relaxed)).min().unwrap_or(0);
+        if least >= 20 { Ok(()) } else { Err(format!("{least} times")) }
+    })
+    .await;
+    server.kill();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    server.start().await;
+    let mut client = server.client().await;
+    for (key, value) in acknowledged.iter().enumerate() {
+        let held: usize = client.get(format!("count:{key}")).await.unwrap();
+        let known = value.load(Ordering::Relaxed);
+        // The one after it was sent, and may or may not have been written.
+        assert!(held == known || held == known + 1, "count:{key} holds {held}, acknowledged was {known}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_may_start_with_another_number_of_shards() {
+    let mut server = Server::start_new(&[("shards", "1")]).await;
+    let mut written = 0;
+    for (round, shards) in ["4", "3", "1", "5"].into_iter().enumerate() {
+        write(&server, written..written + 200).await;
+        written += 200;
+        if round % 2 == 0 {
+            server.kill();
+        } else {
+            server.stop().await;
+        }
+        server.set("shards", shards);
+        server.start().await;
+        for first in (0..written).step_by(200) {
+            assert_holds(&server, first..first + 200).await;
+        }
+        // What the new logs hold is right too.
+        server.crash_and_restart().await;
+        for first in (0..written).step_by(200) {
+            assert_holds(&server, first..first + 200).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_log_a_restart_is_empty_and_says_so() {
+    let mut server = Server::start_new(&[("appendonly", "no"), ("shards", "2")]).await;
+    write(&server, 0..100).await;
+    assert!(server.log().contains("no log: a restart is empty"), "{}", server.log());
+    server.restart().await;
+    assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 0);
+    write(&server, 0..100).await;
+    server.crash_and_restart().await;
+    assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_expired_while_the_node_was_down_does_not_come_back() {
+    let mut server = Server::start_new(&[]).await;
+    let mut client = server.client().await;
+    let () = client.set("stays", "x").await.unwrap();
+    let at = std::time::SystemTime::now() + std::time::Duration::from_millis(300);
+    let unix_ms = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let () = redis::cmd("SET").arg("goes").arg("x").arg("PXAT").arg(unix_ms).query_async(&mut client).await.unwrap();
+    server.kill();
+    eventually("its time has come", async || {
+        if std::time::SystemTime::now() > at { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    server.start().await;
+    let mut client = server.client().await;
+    assert_eq!(client.mget::<_, Vec<Option<String>>>(&["goes", "stays"]).await.unwrap(), [None, Some("x".into())]);
+}
+
+#[tokio::test]
+async fn flushing_lasts() {
+    let mut server = Server::start_new(&[("shards", "3")]).await;
+    write(&server, 0..300).await;
+    let () = redis::cmd("FLUSHALL").query_async(&mut server.client().await).await.unwrap();
+    write(&server, 1_000..1_010).await;
+    server.crash_and_restart().await;
+    assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 11);
+    assert_holds(&server, 1_000..1_010).await;
+}

@@ -1,0 +1,20 @@
+//! One node on its own, as a stock client sees it: with one shard and with several, on both runtimes.
+
+mod commands;
+mod connections;
+mod durability;
+mod keyspace;
+mod protocol;
+
+use carousel_tests::Server;
+
+/// A node of each kind: `auto` is io_uring where it works.
+async fn each_kind() -> Vec<Server> {
+    let mut servers = Vec::new();
+    for runtime in ["auto", "epoll"] {
+        for shards in ["1", "4"] {
+            servers.push(Server::start_new(&[("runtime", runtime), ("shards", shards)]).await);
+        }
+    }
+    servers
+}

@@ -79,8 +79,9 @@ pub struct SlotChange {
     pub expected_epoch: Epoch,
     /// The new set, primary first.
     pub replicas: Vec<NodeId>,
-    /// The processes that the proposer knows to hold the slots: parallel to `replicas`, or empty for a recovery, which
-    /// asks them itself. A node that has restarted since may have lost what it held, so the change is refused.
+    /// The processes that the proposer knows to hold the slots: parallel to `replicas`. A node that has restarted
+    /// since may have lost what it held, so the change is refused. Empty where the set stays as it is and
+    /// its primary only asks for a fresh epoch.
     pub incarnations: Vec<Incarnation>,
 }
 

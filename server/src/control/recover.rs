@@ -102,7 +102,7 @@ async fn recover_round(
                 Choice::Successor { node, loss_possible } => {
                     recovered += 1;
                     lossy += usize::from(loss_possible);
-                    push_change(&mut changes, slot, run, node);
+                    push_change(&mut changes, state, slot, run, node);
                 }
             }
         }
@@ -127,9 +127,19 @@ async fn recover_round(
 }
 
 /// The same set with its new primary first; joined with the change before it where that is the same.
-fn push_change(changes: &mut Vec<SlotChange>, slot: SlotId, run: &SlotRun, primary: NodeId) {
+///
+/// A member that has registered anew since `state`, so perhaps after its report, may have lost what it reported
+/// or promised: the change names the processes, so that it is refused then.
+fn push_change(
+    changes: &mut Vec<SlotChange>,
+    state: &ClusterState,
+    slot: SlotId,
+    run: &SlotRun,
+    primary: NodeId,
+) {
     let mut replicas = vec![primary];
     replicas.extend(run.replicas.iter().filter(|node| **node != primary));
+    let incarnations = replicas.iter().map(|node| state.members[node].incarnation).collect();
     match changes.last_mut() {
         Some(last)
             if last.last.get() + 1 == slot.get()
@@ -143,7 +153,7 @@ fn push_change(changes: &mut Vec<SlotChange>, slot: SlotId, run: &SlotRun, prima
             last: slot,
             expected_epoch: run.epoch,
             replicas,
-            incarnations: Vec::new(),
+            incarnations,
         }),
     }
 }

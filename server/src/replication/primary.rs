@@ -251,12 +251,6 @@ impl Shard {
         }
     }
 
-    /// Stops serving until the map says who leads.
-    pub(crate) fn depose(&mut self, index: usize) {
-        self.slots[index].serve = Serve::Deposed;
-        self.turn.news = true;
-    }
-
     /// The index of a slot that belongs to this shard; a peer's word for one that does not is ignored.
     pub(crate) fn own_index(&self, slot: SlotId) -> Option<usize> {
         let owner = carousel_protocol::ShardId::of_slot(slot, self.options.shard_count);

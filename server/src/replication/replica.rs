@@ -11,7 +11,7 @@ use super::{EpochHistory, Frames, ToPrimary, ToReplica};
 use crate::command::{Effect, EffectIter};
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
 use crate::planted::{Bug, is_planted};
-use crate::shard::slot::{LinkId, Role, Serve};
+use crate::shard::slot::{Attachment, LinkId, Role, Serve};
 use crate::shard::{Inbound, Shard};
 
 impl Shard {
@@ -31,7 +31,7 @@ impl Shard {
         self.links.remove(&link);
         for index in 0..self.slots.len() {
             let Some(replication) = self.slots[index].replication.as_mut() else { continue };
-            if replication.link.is_some_and(|(attached, _)| attached == link) {
+            if replication.link.is_some_and(|attached| attached.link == link) {
                 replication.link = None;
                 self.stop_waiting_for_handover(index);
             }
@@ -121,7 +121,8 @@ impl Shard {
         let answer = if epoch < known && !unchecked || replication.role == Role::Primary {
             ToPrimary::Refuse { slot, attach, promised: known }
         } else {
-            replication.link = Some((link, attach));
+            replication.link = Some(Attachment { link, attach, epoch });
+            replication.followed = replication.followed.max(epoch);
             replication.incoming = None;
             ToPrimary::Standing { slot, attach, copy: replication.standing(last_seq) }
         };
@@ -133,12 +134,23 @@ impl Shard {
         let Some(index) = self.own_index(slot) else { return };
         let replication = self.slots[index].replication_mut();
         let attach = match replication.link {
-            Some((attached, attach)) if attached == link => attach,
+            Some(attached) if attached.link == link => attached.attach,
             _ => 0,
         };
         let refusal =
             ToPrimary::Refuse { slot, attach, promised: replication.promised.max(replication.map.0) };
         self.answer(link, &refusal);
+    }
+
+    /// Ends the attachment that the slot follows, if it does; what was being built with it is dropped.
+    pub(crate) fn detach(&mut self, index: usize) {
+        let slot = self.slot_at(index);
+        if let Some(attached) = self.slots[index].replication_mut().link {
+            self.refuse(attached.link, slot);
+            let replication = self.slots[index].replication_mut();
+            replication.link = None;
+            replication.incoming = None;
+        }
     }
 
     fn answer(&mut self, link: LinkId, message: &ToPrimary) {
@@ -151,7 +163,7 @@ impl Shard {
     pub(crate) fn attached_index(&mut self, link: LinkId, slot: SlotId) -> Option<usize> {
         let index = self.own_index(slot)?;
         let replication = self.slots[index].replication.as_ref()?;
-        replication.link.is_some_and(|(attached, _)| attached == link).then_some(index)
+        replication.link.is_some_and(|attached| attached.link == link).then_some(index)
     }
 
     fn record_arrived(&mut self, link: LinkId, header: RecordHeader, record: Bytes) {
@@ -163,9 +175,12 @@ impl Shard {
         let replication = self.slots[index].replication_mut();
         let epoch = replication.history.last_epoch();
         let begins = header.kind == RecordKind::Barrier && header.epoch > epoch;
+        let attached = replication.link.as_mut().expect("attached");
+        attached.epoch = attached.epoch.max(header.epoch);
+        replication.followed = replication.followed.max(header.epoch);
         let fits = replication.complete
             && header.seq == last_seq.next()
-            && (header.epoch >= replication.promised || is_planted(Bug::NoEpochCheck))
+            && (attached.epoch >= replication.promised || is_planted(Bug::NoEpochCheck))
             && (header.epoch == epoch || begins);
         if !fits {
             if !is_planted(Bug::AckCoversRefused) {
@@ -227,8 +242,10 @@ impl Shard {
     }
 
     /// Promises to refuse every epoch below `epoch` for these slots, and says where their copies stand. The
-    /// answer may leave only when the present turn is durable.
+    /// answer may leave only when the present turn is durable. Says nothing before [`Shard::begin`]: a copy that may
+    /// turn out to be whole would be taken for a prefix, and a loss announced that there is none of.
     pub fn seal(&mut self, epoch: Epoch, slots: &[SlotId]) -> Vec<(SlotId, Option<Position>, bool)> {
+        let Some(begun_whole) = self.begun else { return Vec::new() };
         let mine: Vec<_> = slots.iter().copied().filter(|slot| self.own_index(*slot).is_some()).collect();
         let mut reports = Vec::with_capacity(mine.len());
         let mut payload = Vec::with_capacity(2 * mine.len());
@@ -242,14 +259,13 @@ impl Shard {
             replication.promised = epoch;
             payload.extend_from_slice(&slot.get().to_le_bytes());
             let copy = replication.standing(last_seq);
-            reports.push((slot, copy, replication.whole && copy.is_some()));
+            // Without a copy, a node that has everything it acknowledged has acknowledged nothing.
+            let whole = if copy.is_some() { replication.whole } else { begun_whole };
+            reports.push((slot, copy, whole));
             if replication.lead.as_ref().is_some_and(|lead| lead.epoch < epoch) {
                 self.depose(index);
             }
-            if let Some((link, _)) = self.slots[index].replication_mut().link {
-                self.refuse(link, slot);
-                self.slots[index].replication_mut().link = None;
-            }
+            self.detach(index);
         }
         if let Some(&first) = mine.first() {
             let header = RecordHeader { kind: RecordKind::Promise, slot: first, epoch, seq: Seq(0) };

@@ -63,14 +63,18 @@ impl Shard {
         let index = self.index(slot);
         let me = self.options.me;
         let attached = self.slots[index].replication_mut().link;
-        let from = attached.and_then(|(link, _)| self.links.get(&link)).map(|inbound| inbound.from);
+        let from = attached.and_then(|attached| self.links.get(&attached.link)).map(|inbound| inbound.from);
+        if from != Some(run.primary()) {
+            // A primary that stays may take a moment longer to adopt this map: its records are as good as ever.
+            if attached.is_some_and(|attached| attached.epoch < run.epoch) {
+                self.detach(index);
+            }
+            let replication = self.slots[index].replication_mut();
+            replication.promised = replication.promised.max(run.epoch);
+        }
         let replication = self.slots[index].replication_mut();
         let before = replication.role;
         replication.map = (run.epoch, run.recovering);
-        if from != Some(run.primary()) {
-            // A primary that stays may take a moment longer to adopt this map: its records are as good as ever.
-            replication.promised = replication.promised.max(run.epoch);
-        }
         let role = match run.replicas.iter().position(|node| *node == me) {
             Some(0) if !run.recovering => Role::Primary,
             Some(_) => Role::Replica,
@@ -86,9 +90,11 @@ impl Shard {
             Role::Replica => self.stop_waiting_for_handover(index),
             Role::Outside => {
                 self.stop_waiting_for_handover(index);
-                // The entry is committed and the new set's quorum holds the slot: that is when a copy may go. A
-                // newcomer of a later move was outside before as well, and keeps what it is being filled with.
-                if before != Role::Outside || self.slots[index].replication_mut().link.is_none() {
+                // The entry is committed and the new set's quorum holds the slot: that is when a copy may go. The
+                // newcomer of a later move keeps what it is being filled with, also if its link is down just now:
+                // its primary may have proposed the move already, counting on it.
+                if self.slots[index].replication_mut().followed < run.epoch {
+                    self.detach(index);
                     self.drop_copy(slot);
                 }
             }
@@ -133,10 +139,14 @@ impl Shard {
         let lead = replication.lead.as_mut().expect("a primary leads");
         lead.epoch = run.epoch;
         lead.set = run.replicas.clone();
-        self.make_record(slot, RecordKind::Barrier, &[]);
+        // First the followers: a copy that is not followed any more must not hear of the epoch that it is dropped in.
         self.set_followers(slot);
-        if matches!(self.slots[index].serve, Serve::Frozen | Serve::Deposed) {
-            self.slots[index].serve = Serve::Leading;
+        self.make_record(slot, RecordKind::Barrier, &[]);
+        let state = &mut self.slots[index];
+        if matches!(state.serve, Serve::Frozen | Serve::Deposed) {
+            // One that was deposed before it ever served still has its barrier to commit.
+            let begun = state.commit >= state.lead().expect("leads").barrier;
+            state.serve = if begun { Serve::Leading } else { Serve::Waiting };
             self.turn.news = true;
         }
         self.refresh_serve(index);

@@ -70,6 +70,9 @@ pub enum Standing {
 pub struct Shard {
     pub(crate) options: ShardOptions,
     pub(crate) standing: Standing,
+    /// What the process may claim of its copies, once that is settled: whether it has everything that its node ever
+    /// acknowledged. See [`Shard::begin`].
+    pub(crate) begun: Option<bool>,
     /// The keys.
     pub tables: Tables,
     pub(crate) slots: Vec<Slot>,
@@ -166,6 +169,7 @@ impl Shard {
             effects,
             options,
             standing: Standing::Lone,
+            begun: None,
             turn: turn::Turn::default(),
             peers: Vec::new(),
             peer_index: BTreeMap::new(),

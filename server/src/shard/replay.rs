@@ -108,6 +108,7 @@ impl Shard {
     /// The process begins. `whole`: what the log had is everything that the node ever acknowledged, so every copy
     /// in it is whole.
     pub fn begin(&mut self, whole: bool) {
+        self.begun = Some(whole);
         for slot in &mut self.slots {
             if let Some(replication) = slot.replication.as_mut() {
                 replication.whole |= whole && replication.complete;

@@ -80,7 +80,9 @@ pub struct Replication {
     /// Last records in memory, to bring a follower into step without a transfer.
     pub tail: VecDeque<TailRecord>,
     /// The link and attachment whose records are accepted.
-    pub link: Option<(LinkId, u64)>,
+    pub link: Option<Attachment>,
+    /// The latest epoch in which a primary made this copy follow it.
+    pub followed: Epoch,
     /// Logged here but not known to be committed.
     pub pending: VecDeque<(Seq, Bytes)>,
     /// A fresh copy under construction, beside the old one.
@@ -97,6 +99,18 @@ impl Replication {
     pub fn follower_mut(&mut self, peer: PeerIndex) -> Option<&mut Follower> {
         self.lead.as_mut()?.followers.iter_mut().find(|follower| follower.peer == peer)
     }
+}
+
+/// A primary's stream of a slot that its copy follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// The link that it comes on.
+    pub link: LinkId,
+    /// The number that the primary gave it.
+    pub attach: u64,
+    /// The latest epoch in which the sender is known to lead. Its records may be older: they are what it caught the
+    /// copy up with.
+    pub epoch: Epoch,
 }
 
 /// What a primary keeps of a slot.

@@ -56,7 +56,7 @@ pub struct ReadyChange {
     pub epoch: Epoch,
     /// The new set, primary first.
     pub replicas: Vec<NodeId>,
-    /// Their processes, parallel to `replicas`.
+    /// Their processes, parallel to `replicas`; empty where the set stays as it is.
     pub incarnations: Vec<Incarnation>,
 }
 

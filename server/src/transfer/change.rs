@@ -161,7 +161,31 @@ impl Shard {
             lead.change = Change::Closing { target: target.clone() };
             self.reopen(index);
             self.set_followers(slot);
+            if self.slots[index].serve == Serve::Deposed {
+                self.depose(index);
+            }
         }
+    }
+
+    /// Stops serving: somebody was promised a higher epoch. Who leads is for the config group to say, so the present
+    /// set is proposed again, for a fresh epoch above all promises. If a recovery is on its way, whichever entry comes
+    /// first counts; if its coordinator has died or come too late, the slot goes on as it was.
+    pub(crate) fn depose(&mut self, index: usize) {
+        self.reopen(index);
+        self.slots[index].serve = Serve::Deposed;
+        self.turn.news = true;
+        let lead = self.slots[index].lead().expect("only a primary is deposed");
+        if matches!(lead.change, Change::Proposed { .. }) {
+            return; // its outcome brings a new epoch, or `change_refused` comes here again
+        }
+        self.end_change(index);
+        let slot = self.slot_at(index);
+        let lead = self.slots[index].lead_mut().expect("leads");
+        let (epoch, replicas) = (lead.epoch, lead.set.clone());
+        lead.change = Change::Proposed { target: replicas.clone() };
+        self.changes_active += 1;
+        // The set does not change, so it need not be asked what it holds.
+        self.turn.changes.push(ReadyChange { slot, epoch, replicas, incarnations: Vec::new() });
     }
 
     /// Takes back a freeze that nobody has been told of in the config group.

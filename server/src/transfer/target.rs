@@ -14,7 +14,7 @@ impl Shard {
     fn building_index(&mut self, link: LinkId, slot: SlotId, attach: u64) -> Option<usize> {
         let index = self.attached_index(link, slot).filter(|&index| {
             let replication = self.slots[index].replication.as_ref().expect("attached");
-            replication.link == Some((link, attach))
+            replication.link.is_some_and(|attached| attached.attach == attach)
         });
         if index.is_none() {
             self.refuse(link, slot);

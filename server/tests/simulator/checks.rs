@@ -132,7 +132,9 @@ impl World {
         let state = self.group.latest();
         let version = self.group.latest_version();
         if let Some(plan) = &state.plan {
-            return Err(format!("plan {} is not done: {:?}", plan.id, plan.targets.runs()));
+            let left = plan.targets.runs();
+            let all: Vec<_> = left.iter().map(|run| self.describe(run.first)).collect();
+            return Err(format!("plan {} is not done: {}", plan.id, all.join("")));
         }
         for (node, machine) in self.nodes.iter().enumerate() {
             let Some(process) = &machine.process else { return Err(format!("n{node} is not up")) };
@@ -143,22 +145,19 @@ impl World {
         for &slot in &self.scenario.slots {
             let run = state.slots.run_of(slot).expect("every slot is placed");
             if run.recovering {
-                return Err(format!("slot {slot} is not recovered"));
+                return Err(format!("slot {slot} is not recovered: {}", self.describe(slot)));
             }
             let primary = self.core_of(run.primary(), slot);
             let leader = primary.slot(slot);
             let Some(lead) = leader.lead() else { return Err(format!("slot {slot}: nobody leads")) };
             if leader.serve != Serve::Leading || lead.epoch != run.epoch || lead.change != Change::None {
-                return Err(format!(
-                    "slot {slot}: {:?} in epoch {} of {}, change {:?}",
-                    leader.serve, lead.epoch, run.epoch, lead.change
-                ));
+                return Err(self.describe(slot));
             }
             if leader.commit != leader.last_seq {
-                return Err(format!("slot {slot}: {} of {} is committed", leader.commit, leader.last_seq));
+                return Err(self.describe(slot));
             }
-            if let Some(follower) = lead.followers.iter().find(|f| f.state != FollowerState::InStep) {
-                return Err(format!("slot {slot}: a follower is {:?}", follower.state));
+            if lead.followers.iter().any(|follower| follower.state != FollowerState::InStep) {
+                return Err(self.describe(slot));
             }
             for &member in &run.replicas[1..] {
                 let copy = self.core_of(member, slot).slot(slot);
@@ -167,15 +166,47 @@ impl World {
                     || !replication.whole
                     || (copy.last_seq, copy.commit) != (leader.last_seq, leader.last_seq)
                 {
-                    return Err(format!(
-                        "slot {slot}: a copy is {:?}, whole {}, at {} with {} applied, of {}",
-                        replication.role, replication.whole, copy.last_seq, copy.commit, leader.last_seq
-                    ));
+                    return Err(self.describe(slot));
                 }
             }
         }
         let busy = (0..self.clients.len()).find(|client| !self.clients[*client].is_done());
         busy.map_or(Ok(()), |client| Err(format!("client {client} still has something to do")))
+    }
+
+    /// A slot as everybody sees it.
+    fn describe(&self, slot: SlotId) -> String {
+        let state = self.group.latest();
+        let run = state.slots.run_of(slot).expect("every slot is placed");
+        let target = state.plan.as_ref().and_then(|plan| plan.targets.run_of(slot)).map(|run| &run.replicas);
+        let mut text = format!(
+            "\n  slot {slot}: {:?} in epoch {}, recovering {}, planned {target:?}",
+            run.replicas, run.epoch, run.recovering
+        );
+        for (node, machine) in self.nodes.iter().enumerate() {
+            if machine.process.is_none() {
+                continue;
+            }
+            let state = self.core_of(machine.id, slot).slot(slot);
+            let Some(replication) = state.replication.as_ref() else { continue };
+            text += &format!(
+                "\n    n{node}: {:?} {:?} {}/{} promised {} history {:?} complete {} whole {} link {:?} map {:?}",
+                replication.role,
+                state.serve,
+                state.commit,
+                state.last_seq,
+                replication.promised,
+                replication.history,
+                replication.complete,
+                replication.whole,
+                replication.link,
+                replication.map
+            );
+            if let Some(lead) = &replication.lead {
+                text += &format!("\n        {lead:?}");
+            }
+        }
+        text
     }
 
     fn core_of(&self, id: NodeId, slot: SlotId) -> &Shard {

@@ -312,6 +312,15 @@ impl World {
         let deadline = self.now + HOLD;
         let seat = self.live_seat(at.node, at.seat);
         let result = seat.core.execute(now, request, &mut out);
+        if self.trace.is_printed() {
+            let slot = current_slot(&self.clients[client]);
+            let state = self.live_seat(at.node, at.seat).core.slot(slot);
+            let (serve, epoch) = (state.serve, state.lead().map(|lead| lead.epoch));
+            let (last, commit) = (state.last_seq, state.commit);
+            let text = format!("c{client} at n{}: {result:?}, {serve:?} in {epoch:?}, {commit}/{last}", at.node);
+            self.say(format_args!("{text}"));
+        }
+        let seat = self.live_seat(at.node, at.seat);
         // Planted: reads do not wait for what they saw.
         let result = match result {
             Ok(_) if reads && plant == Plant::ReadsAreNotHeld => Ok(Hold::None),
@@ -324,7 +333,7 @@ impl World {
                 self.after(HOLD, Event::Deadline(at));
             }
             Err(Refusal::Answer(text)) => self.reply(client, attempt, error(&text)),
-            Err(Refusal::Park(text)) if self.now < park_until => {
+            Err(Refusal::Park(_)) if self.now < park_until => {
                 let waiting = Waiting { client, attempt, deadline: park_until, state: Kept::Parked };
                 self.live_seat(at.node, at.seat).waiting.push(waiting);
                 if park_until == self.now + PARK {
@@ -493,6 +502,10 @@ impl World {
 
 fn current_attempts(client: &Client) -> u32 {
     client.current.as_ref().map_or(0, |current| current.attempts)
+}
+
+fn current_slot(client: &Client) -> SlotId {
+    client.current.as_ref().expect("it has sent something").slot
 }
 
 fn error(text: &str) -> Vec<u8> {

@@ -67,8 +67,6 @@ pub struct Process {
     pub seats: Vec<Seat>,
     /// Version of the cluster's state that its control thread has.
     pub view: u64,
-    /// It was a member when it started: it has to register before its copies count.
-    pub was_member: bool,
     /// Its part has begun: what it may claim of its copies is settled.
     pub begun: bool,
     /// A registration is on its way.
@@ -154,6 +152,7 @@ impl World {
     /// Starts a process on a node.
     pub fn start(&mut self, node: usize) {
         let life = self.new_life();
+        self.nodes[node].paused_until = 0;
         let (hash_seed, rewrite) = (self.rng.next(), self.rng.one_in(4));
         if self.scenario.resharding && self.rng.one_in(3) {
             self.nodes[node].shards = self.rng.pick(&[1024, 512]);
@@ -194,7 +193,6 @@ impl World {
             shards,
             seats: seat_ids.into_iter().zip(cores).map(seat).collect(),
             view: version,
-            was_member,
             begun: false,
             registering: false,
             changes: VecDeque::new(),
@@ -217,7 +215,7 @@ impl World {
             }
             if was_member {
                 // Nobody is served, and nothing dropped, until the state names this process.
-                self.after(US, Event::Map { at, version, registered: false });
+                self.map(at, version, false);
             }
         }
         let soon = self.rng.between(MS, 20 * MS);

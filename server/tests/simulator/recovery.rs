@@ -149,12 +149,14 @@ impl World {
             }
             let mut replicas = vec![node];
             replicas.extend(run.replicas.iter().filter(|member| **member != node));
+            let incarnations =
+                replicas.iter().map(|member| round.state.members[member].incarnation).collect();
             changes.push(SlotChange {
                 first: run.first,
                 last: run.last,
                 expected_epoch: run.epoch,
                 replicas,
-                incarnations: Vec::new(),
+                incarnations,
             });
         }
         let epoch = round.epoch;

@@ -2,12 +2,8 @@
 //!
 //! A shard is one thread, one event loop and futures that are `!Send`. Two libraries can drive it: compio on
 //! io_uring ([`uring::Uring`]) and tokio on epoll ([`epoll::Epoll`], where io_uring is blocked, as container
-//! defaults do). Both stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::select`]) and passed on
+//! defaults do). Both stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::resolve`]) and passed on
 //! as a type parameter, so that nothing on the data path is a boxed trait object.
-//!
-//! Under load the loop lets input gather for up to a quarter of the time between two reads of a connection, at most
-//! 120 us, because going to sleep and being woken for each request costs more than answering it. See `moderation.rs`
-//! for the rules; messages from other threads and timers can be that much late then, and never otherwise.
 //!
 //! # Order of tasks
 //!

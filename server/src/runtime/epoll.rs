@@ -1,23 +1,15 @@
 //! tokio's single-threaded runtime, on epoll.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::moderation::{self, Activity, Moderation};
 use super::{RunOptions, Runtime, Stream, affinity};
-
-thread_local! {
-    /// Of the runtime that this thread drives; tokio's hooks have no other place for it.
-    static MODERATION: RefCell<Moderation> = RefCell::default();
-}
 
 /// The runtime that works on any Linux.
 #[derive(Clone, Copy, Debug)]
@@ -34,22 +26,9 @@ impl Runtime for Epoll {
         if let Some(cpu) = options.cpu {
             affinity::bind_thread(cpu)?;
         }
-        moderation::prepare_thread()?;
-        let start = Instant::now();
-        let now_ns = move || start.elapsed().as_nanos() as u64;
-        MODERATION.set(Moderation::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(super::TASKS_PER_TURN)
-            // Called when no task is ready, before and after waiting for events.
-            .on_thread_park(move || {
-                if let Some(nap) = MODERATION.with_borrow_mut(|moderation| moderation.nap(now_ns())) {
-                    thread::sleep(nap);
-                }
-            })
-            .on_thread_unpark(move || {
-                MODERATION.with_borrow_mut(|moderation| moderation.begin_turn(now_ns()))
-            })
             .build_local(tokio::runtime::LocalOptions::default())?;
         Ok(runtime.block_on(future))
     }
@@ -92,7 +71,7 @@ impl Stream for EpollStream {
 
     fn split(self) -> (EpollReader, EpollWriter) {
         let (half, other) = self.stream.into_split();
-        (EpollReader { half, activity: Activity::default() }, EpollWriter { half: other })
+        (EpollReader { half }, EpollWriter { half: other })
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -108,7 +87,6 @@ impl Stream for EpollStream {
 #[derive(Debug)]
 pub struct EpollReader {
     half: OwnedReadHalf,
-    activity: Activity,
 }
 
 impl super::Reader for EpollReader {
@@ -118,7 +96,6 @@ impl super::Reader for EpollReader {
             return (Err(super::no_room()), buf);
         }
         let result = self.half.read_buf(&mut buf).await;
-        self.activity.count_read();
         (result, buf)
     }
 }

@@ -21,7 +21,6 @@ pub mod affinity;
 mod choice;
 pub mod epoll;
 mod local_notify;
-mod moderation;
 pub mod uring;
 
 use std::future::Future;

@@ -4,9 +4,8 @@ use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use compio::buf::{BufResult, IntoInner, IoBuf, IoBufMut};
 use compio::driver::ProactorBuilder;
@@ -17,7 +16,6 @@ use compio::runtime::RuntimeBuilder;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use super::moderation::{self, Activity, Moderation};
 use super::{RunOptions, Runtime, Stream, affinity};
 
 /// Entries of the submission queue; a full one is submitted early. The completion queue has twice as many.
@@ -52,32 +50,6 @@ fn build() -> io::Result<compio::runtime::Runtime> {
         .build()
 }
 
-/// compio's own loop, and the naps of [`moderation`].
-fn drive<F: Future>(runtime: &compio::runtime::Runtime, future: F) -> F::Output {
-    let start = Instant::now();
-    let now_ns = || start.elapsed().as_nanos() as u64;
-    let waker = runtime.waker();
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    let mut moderation = Moderation::default();
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        if runtime.run() {
-            runtime.poll_with(Some(Duration::ZERO));
-            continue;
-        }
-        if let Some(nap) = moderation.nap(now_ns()) {
-            std::thread::sleep(nap);
-            runtime.poll_with(Some(Duration::ZERO));
-        } else {
-            runtime.poll();
-        }
-        moderation.begin_turn(now_ns());
-    }
-}
-
 impl Runtime for Uring {
     type Stream = UringStream;
 
@@ -89,9 +61,7 @@ impl Runtime for Uring {
         if let Some(cpu) = options.cpu {
             affinity::bind_thread(cpu)?;
         }
-        moderation::prepare_thread()?;
-        let runtime = build()?;
-        Ok(runtime.enter(|| drive(&runtime, future)))
+        Ok(build()?.block_on(future))
     }
 
     fn spawn(future: impl Future<Output = ()> + 'static) {
@@ -138,10 +108,7 @@ impl Stream for UringStream {
     type Writer = UringWriter;
 
     fn split(self) -> (UringReader, UringWriter) {
-        (
-            UringReader { stream: self.stream.clone(), activity: Activity::default() },
-            UringWriter { stream: self.stream },
-        )
+        (UringReader { stream: self.stream.clone() }, UringWriter { stream: self.stream })
     }
 
     fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -157,7 +124,6 @@ impl Stream for UringStream {
 #[derive(Debug)]
 pub struct UringReader {
     stream: TcpStream,
-    activity: Activity,
 }
 
 impl super::Reader for UringReader {
@@ -166,7 +132,6 @@ impl super::Reader for UringReader {
             return (Err(super::no_room()), buf);
         }
         let BufResult(result, buf) = self.stream.read(buf.uninit()).await;
-        self.activity.count_read();
         (result, buf.into_inner())
     }
 }

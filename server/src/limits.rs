@@ -60,7 +60,7 @@ pub const TRANSFER_WINDOW_BYTES: usize = 4 * 1024 * 1024;
 pub const CHANGES_ACTIVE_MAX: usize = 64;
 
 /// Bytes of the longest frame between shards: one record, which may carry the longest key and value.
-pub const PEER_FRAME_BYTES_MAX: usize = 1 << 31;
+pub const PEER_FRAME_BYTES_MAX: usize = 7 << 29;
 
 /// Bytes that may wait for a shard that takes none, before its link is given up.
 pub const PEER_OUT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -89,7 +89,7 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Keys looked at in one step of active expiry.
 pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 
-const _: () = assert!(PEER_FRAME_BYTES_MAX as u64 > 2 * BULK_BYTES_DEFAULT, "a key and a value fit a frame");
+const _: () = assert!(PEER_FRAME_BYTES_MAX > crate::persist::RECORD_BYTES_MAX, "a record fits a frame");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
 const _: () =
     assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);

@@ -46,7 +46,8 @@ pub async fn try_admin(node: &Server, words: &[&str]) -> Said {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = within(format_args!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
+    let output =
+        within(format_args!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

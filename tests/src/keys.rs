@@ -45,7 +45,8 @@ pub async fn assert_right(cluster: &Cluster, count: u32) {
     let wrong = for_all(cluster, count, |n, mut client| async move {
         let held: Option<String> = redis::cmd("GET").arg(name(n)).query_async(&mut client).await?;
         let ttl: i64 = redis::cmd("TTL").arg(name(n)).query_async(&mut client).await?;
-        let lives = if n % VOLATILE_EVERY == 0 { ttl > EXPIRE_S - 10_000 && ttl <= EXPIRE_S } else { ttl == -1 };
+        let lives =
+            if n % VOLATILE_EVERY == 0 { ttl > EXPIRE_S - 10_000 && ttl <= EXPIRE_S } else { ttl == -1 };
         let right = held.as_deref() == Some(value(n).as_str()) && lives;
         Ok((!right).then(|| format!("{} holds {held:?}, lives {ttl} s", name(n))))
     })

@@ -113,7 +113,12 @@ impl Met {
                 }
             }
             let violations = writer.shared.violations.lock().expect("no panic");
-            assert!(violations.is_empty(), "{} violations, the first: {:?}", violations.len(), &violations[0]);
+            assert!(
+                violations.is_empty(),
+                "{} violations, the first: {:?}",
+                violations.len(),
+                &violations[0]
+            );
         }
     }
 
@@ -142,7 +147,11 @@ impl Writer {
         self
     }
 
-    async fn round(&mut self, client: &mut Option<ClusterConnection>, keys: &[String]) -> redis::RedisResult<()> {
+    async fn round(
+        &mut self,
+        client: &mut Option<ClusterConnection>,
+        keys: &[String],
+    ) -> redis::RedisResult<()> {
         let client = match client {
             Some(client) => client,
             None => client.insert(connect(self.addresses.clone()).await?),

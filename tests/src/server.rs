@@ -96,7 +96,8 @@ impl Server {
     /// If it runs already or cannot be started.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.address());
-        let log: File = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+        let log: File =
+            fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
         let mut command = Command::new(binary("carousel-server"));
         for (name, value) in &self.settings {
             command.arg(format!("--{name}")).arg(value);

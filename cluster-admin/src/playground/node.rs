@@ -65,6 +65,9 @@ impl Launch {
             &data.to_string_lossy(),
             "--shards",
             &self.shards.to_string(),
+            // Many nodes share this machine's processors: each pinning to the first would leave the others idle.
+            "--pin",
+            "no",
         ];
         words.map(str::to_owned).to_vec()
     }

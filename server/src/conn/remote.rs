@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use carousel_protocol::ShardId;
-use carousel_protocol::command_table::{self, Place};
-use carousel_protocol::resp::{Limits, Parsed, RequestParser, Version};
+use carousel_protocol::command_table::{self, CommandSpec, Place};
+use carousel_protocol::resp::{Argv, Limits, Parsed, RequestParser, Version};
 
 use super::batch::write_unknown;
 use crate::Now;
@@ -26,6 +26,9 @@ pub struct RemoteBatch {
     held: Vec<(Hold, usize)>,
     deadline_ns: Option<u64>,
 }
+
+/// Why the log cannot take what a command would write, if so.
+pub type RefuseWrite<'a> = dyn Fn(&Shard, &CommandSpec, Argv<'_>) -> Option<&'static str> + 'a;
 
 /// The answers, in request order.
 #[derive(Default, Debug)]
@@ -72,9 +75,16 @@ impl RemoteBatch {
 
     /// Executes what can be executed, and looks whether the replies may leave. `park_ns` bounds the waiting for
     /// a hand-over, `hold_ns` that for a quorum.
-    pub fn advance(&mut self, shard: &mut Shard, now: Now, park_ns: u64, hold_ns: u64) -> Progress {
+    pub fn advance(
+        &mut self,
+        shard: &mut Shard,
+        now: Now,
+        park_ns: u64,
+        hold_ns: u64,
+        refuse: &RefuseWrite<'_>,
+    ) -> Progress {
         while self.at < self.requests.len() {
-            if !self.execute_next(shard, now, park_ns) {
+            if !self.execute_next(shard, now, park_ns, refuse) {
                 return Progress::Waiting;
             }
         }
@@ -103,7 +113,7 @@ impl RemoteBatch {
     }
 
     /// Executes the next request; false when it has to wait.
-    fn execute_next(&mut self, shard: &mut Shard, now: Now, park_ns: u64) -> bool {
+    fn execute_next(&mut self, shard: &mut Shard, now: Now, park_ns: u64, refuse: &RefuseWrite<'_>) -> bool {
         let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
         let input = &self.requests[self.at..];
         let Ok(Parsed::Complete { consumed }) = parser.parse(input, &mut args) else {
@@ -116,7 +126,9 @@ impl RemoteBatch {
         let on_any = matches!(spec.place_for(argv), Place::AllShards | Place::Slot);
         let slot = super::scatter::slot_of(spec, argv).unwrap_or(shard.slot_at(0));
         let request = Request { spec, slot, argv, version: self.version };
-        if on_any {
+        if let Some(text) = refuse(shard, spec, argv) {
+            push_error(out, text);
+        } else if on_any {
             let holds = shard.execute_on_any(now, request, out);
             self.held.extend(holds.into_iter().filter(|hold| *hold != Hold::None).map(|hold| (hold, reply)));
         } else {

@@ -289,7 +289,8 @@ impl Connection {
     }
 
     fn run_request(&mut self, now: Now, request: Request<'_>) -> ControlFlow<Pause> {
-        if let Some(text) = self.handle.refuse_write(request.spec, request.argv) {
+        let refused = self.handle.refuse_write(&self.handle.core.borrow(), request.spec, request.argv);
+        if let Some(text) = refused {
             push_error(&mut self.batch.out, text);
             return ControlFlow::Continue(());
         }
@@ -333,7 +334,8 @@ impl Connection {
                 assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
                 let argv = parser.argv(&share.request, &args);
                 let mut out = Vec::new();
-                match self.handle.refuse_write(spec, argv) {
+                let refused = self.handle.refuse_write(&self.handle.core.borrow(), spec, argv);
+                match refused {
                     Some(text) => push_error(&mut out, text),
                     None => {
                         let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());

@@ -20,7 +20,7 @@ pub struct FoundOnDisk {
 
 impl FoundOnDisk {
     /// Begins as `incarnation`. `was_member`: the process started as a member, so what its logs had matters; else its
-    /// copies all begin with this process and lack nothing.
+    /// copies all begin with this process and lack nothing. Returns whether they are whole.
     ///
     /// # Errors
     /// One line for the operator: the disk does not take the marks.
@@ -29,8 +29,10 @@ impl FoundOnDisk {
         shards: &[Sender<ToShard>],
         incarnation: Incarnation,
         was_member: bool,
-    ) -> Result<(), String> {
-        let whole = !was_member
+    ) -> Result<bool, String> {
+        // A member whose memory of the cluster is gone did not start as one, but the group remembers that it ran before.
+        let begins_empty = !was_member && incarnation <= Incarnation(1);
+        let whole = begins_empty
             || {
                 let last = Incarnation(incarnation.0.saturating_sub(1));
                 let found = wholeness(self.dir.previous_run(), self.dir.last_end(), self.marks, last);
@@ -48,7 +50,8 @@ impl FoundOnDisk {
         for done in noted {
             done.await.map_err(|_| "a shard has stopped".to_string())??;
         }
-        self.dir.begin_run(incarnation, self.is_logged, whole).map_err(|error| error.to_string())
+        self.dir.begin_run(incarnation, self.is_logged, whole).map_err(|error| error.to_string())?;
+        Ok(whole)
     }
 
     /// Records that the disk does not keep what it is given, so that no later start believes it.

@@ -38,7 +38,7 @@ impl Publisher {
     pub(super) async fn run(self, found: &mut FoundOnDisk) -> Result<(), String> {
         let (mut states, mut reach) = (self.group.state(), self.group.unreachable());
         let mut begun = false;
-        let mut noted_whole = !self.was_member;
+        let mut noted_whole = false;
         loop {
             let state = states.borrow_and_update().clone();
             let unreachable = Arc::new(reach.borrow_and_update().clone());
@@ -48,7 +48,7 @@ impl Publisher {
             if state.cluster_id.is_some() && state.members.contains_key(&self.me) {
                 let incarnation = incarnation_of(&state, self.me, self.process);
                 if let Some(incarnation) = incarnation.filter(|_| !begun) {
-                    found.begin(&self.shards, incarnation, self.was_member).await?;
+                    noted_whole = found.begin(&self.shards, incarnation, self.was_member).await?;
                     begun = true;
                 }
                 // First the shards: a client that sees the new map must not be sent back by an old one.

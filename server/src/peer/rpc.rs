@@ -296,7 +296,7 @@ pub async fn serve_calls(stream: TcpStream, hello: RpcHello, service: Arc<dyn Rp
     let (read_half, mut write_half) = stream.into_split();
     let me = service.node();
     if let Some(to) = hello.to.filter(|to| *to != me) {
-        tracing::warn!(from = %hello.from, meant = %to, "refused calls that are meant for another node");
+        tracing::debug!(from = %hello.from, meant = %to, "refused calls that are meant for another node");
         return say_and_close(read_half, write_half, &format!("node {me} answers there, not {to}")).await;
     }
     let (answers, answered) = mpsc::channel::<(u64, Vec<u8>)>(CALLS_SERVED_MAX);

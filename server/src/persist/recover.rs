@@ -99,7 +99,8 @@ pub enum RecoverError {
     /// Good data was damaged: not what a crash leaves.
     #[error(
         "{file} is damaged at byte {offset}, in data that was written completely. Check the disk, then restore the \
-         data directory from a backup, or, where other nodes hold replicas, move it away and start empty. To give up \
+         data directory from a backup, or, where other nodes hold replicas, move its logs away but keep VERSION, node-id \
+         and config/: the node is filled again. To give up \
          what was written from there on: remove the .log files after it, then `truncate -s {offset} {file}`"
     )]
     Damaged {
@@ -111,7 +112,7 @@ pub enum RecoverError {
     /// The log does not begin, or does not go on, where it should.
     #[error(
         "{file} is missing or does not begin as a log does. Restore the data directory from a backup, or, where other \
-         nodes hold replicas, move it away and start empty"
+         nodes hold replicas, move its logs away but keep VERSION, node-id and config/: the node is filled again"
     )]
     NoBeginning {
         /// The file.

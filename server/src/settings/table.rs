@@ -294,8 +294,8 @@ pub const TABLE: &[SettingSpec] = &[
         unit: "",
         kind: text!(cluster_announce_ip, no_space),
         mutable: false,
-        doc: "Host that clients and other nodes are told to connect to. Empty: the first address of `bind`, \
-              or the one that others reached the node at.",
+        doc: "Host that clients and other nodes are told to connect to. Empty: the \
+              address that it was named by in `create` or `add-node`.",
     },
     SettingSpec {
         name: "cluster-announce-port",

@@ -8,7 +8,7 @@
 //! * two tasks per link to a shard of another node ([`crate::peer::link`]).
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use carousel_protocol::command_table::{CommandSpec, Flags};
 use carousel_protocol::resp::{Argv, Version};
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, ShardId, SlotId};
 use futures::channel::oneshot;
+use hashbrown::HashMap;
 
 use super::journal::Journal;
 use super::mailbox::{Mailbox, Sender};
@@ -242,14 +243,19 @@ impl ShardHandle {
 
     /// Must a command be refused because the log cannot take what it would write?
     #[inline]
-    pub(crate) fn refuse_write(&self, spec: &CommandSpec, argv: Argv<'_>) -> Option<&'static str> {
+    pub(crate) fn refuse_write(
+        &self,
+        core: &Shard,
+        spec: &CommandSpec,
+        argv: Argv<'_>,
+    ) -> Option<&'static str> {
         if !spec.flags.contains(Flags::WRITE) {
             return None;
         }
         let mut log = self.log.borrow_mut();
         let log = log.as_mut()?;
         let bytes: usize = argv.iter().map(|arg| arg.len() + limits::RECORD_OVERHEAD_BYTES).sum();
-        log.admit(self.core.borrow().turn_log_bytes() + bytes).err()
+        log.admit(core.turn_log_bytes() + bytes).err()
     }
 
     /// How long a request is parked.
@@ -405,7 +411,9 @@ impl ShardHandle {
         batches.retain_mut(|batch| {
             let progress = {
                 let mut core = self.core.borrow_mut();
-                batch.advance(&mut core, now, self.park_ns(), self.hold_ns())
+                let refuse =
+                    |core: &Shard, spec: &CommandSpec, argv: Argv<'_>| self.refuse_write(core, spec, argv);
+                batch.advance(&mut core, now, self.park_ns(), self.hold_ns(), &refuse)
             };
             if progress == Progress::Waiting {
                 return true;
@@ -501,6 +509,17 @@ impl ShardHandle {
         closed.inspect_err(|error| tracing::error!(%error, "the log was not closed cleanly")).is_ok()
     }
 
+    /// Tries again what found no room on the disk.
+    fn retry_log(&self) {
+        if let Some(log) = self.log.borrow_mut().as_mut()
+            && let Err(error) = log.retry()
+            && !self.log_failed.replace(true)
+        {
+            let _ = self.control.send(ToControl::LogFailed);
+            tracing::error!(%error, "this shard acknowledges nothing more");
+        }
+    }
+
     /// Closes clients that have been silent for longer than the setting `timeout` allows.
     fn close_idle_clients(&self, now: Now) {
         let timeout_ms = u64::from(self.node.settings().timeout_s) * 1000;
@@ -555,6 +574,7 @@ async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         }
         handle.settings_changed();
         handle.close_idle_clients(now);
+        handle.retry_log();
         handle.publish_metrics();
         handle.wake_waiting();
         handle.end_batch();

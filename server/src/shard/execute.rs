@@ -66,6 +66,12 @@ impl Shard {
     /// Executes a request that is about no one slot: on those that are led here, as KEYS, DBSIZE, SCAN and FLUSHALL
     /// do, or on whatever the shard holds.
     pub fn execute_on_any(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {
+        if request.spec.flags.contains(Flags::WRITE)
+            && let Some(text) = self.refuse_write_on_all()
+        {
+            ReplyWriter::new(out, request.version).error(text);
+            return Vec::new();
+        }
         let hold = self.execute_admitted(now, request, out);
         match self.standing {
             // One hold per slot that has anything uncommitted.
@@ -76,6 +82,19 @@ impl Shard {
             }
             Standing::Lone | Standing::Reserved { .. } => vec![hold],
         }
+    }
+
+    /// A command that changes all slots of the node, as FLUSHALL, must not pass over those that are just being handed
+    /// over, and must not be held for want of replicas.
+    fn refuse_write_on_all(&self) -> Option<&'static str> {
+        let led = self.slots.iter().filter(|slot| slot.lead().is_some());
+        led.filter(|slot| slot.serve != Serve::Leading).map(|slot| slot.serve).next().map(|serve| match serve
+        {
+            Serve::LeadingReadOnly => super::route::NO_REPLICAS,
+            Serve::Leading | Serve::Waiting | Serve::Frozen | Serve::Deposed | Serve::Elsewhere => {
+                super::route::TRY_AGAIN
+            }
+        })
     }
 
     fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {

@@ -3,7 +3,7 @@
 use carousel_protocol::{Epoch, Seq, SlotId};
 
 use super::Shard;
-use super::slot::{Incoming, LinkId, Role};
+use super::slot::{Incoming, LinkId, Role, Serve};
 use crate::command::{Effect, EffectError, EffectIter};
 use crate::limits::TRANSFER_CHUNK_KEYS;
 use crate::persist::record::{RecordHeader, RecordKind};
@@ -218,5 +218,7 @@ impl Shard {
         slot.commit = seq;
         let replication = slot.replication_mut();
         replication.complete = true;
+        // A member's copy is not a lone node's to serve, whatever became of the node's memory of its cluster.
+        slot.serve = Serve::Elsewhere;
     }
 }

@@ -18,8 +18,10 @@ pub enum Refusal {
 
 /// What a parked request gets when its time is up.
 pub const TRY_AGAIN: &str = "TRYAGAIN The slot is being handed over, try again";
-const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+/// What a write gets while it could not be confirmed.
+pub const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
 const JOINING: &str = "CLUSTERDOWN The node is joining a cluster";
+const FORGOTTEN: &str = "CLUSTERDOWN The slot belongs to a cluster that this node waits to hear from";
 
 impl Shard {
     /// May a request that writes, or not, execute on the slot now? Hot: one comparison when it may.
@@ -59,7 +61,8 @@ impl Shard {
 
     fn moved(&self, slot: SlotId) -> Refusal {
         let Standing::Member { state, incarnation } = &self.standing else {
-            return Refusal::Answer(JOINING.into());
+            let lone = matches!(self.standing, Standing::Lone);
+            return Refusal::Answer(if lone { FORGOTTEN } else { JOINING }.into());
         };
         let Some(run) = state.slots.run_of(slot) else {
             return Refusal::Answer("CLUSTERDOWN Hash slot not served".into());

@@ -21,8 +21,11 @@ async fn an_acknowledged_write_is_in_the_logs_of_a_quorum() {
         if n % 10 == 9 {
             // Nothing that would come after the acknowledgement counts.
             cluster.kill_all();
-            let logs: Vec<Vec<u8>> =
-                cluster.nodes.iter().map(|node| node.log_files().into_iter().flat_map(|(_, bytes)| bytes).collect()).collect();
+            let logs: Vec<Vec<u8>> = cluster
+                .nodes
+                .iter()
+                .map(|node| node.log_files().into_iter().flat_map(|(_, bytes)| bytes).collect())
+                .collect();
             for value in &values {
                 let copies = logs.iter().filter(|log| contains(log, value.as_bytes())).count();
                 assert!(copies >= 2, "{value} is in the logs of {copies} nodes");
@@ -45,14 +48,18 @@ async fn every_node_comes_to_hold_every_key() {
     for node in &cluster.nodes {
         eventually(format!("{} holds its copies", node.address()), async || {
             let probe = carousel_tests::bulk(node.raw().await.call("CAROUSEL PROBE").await);
-            let probe: serde_json::Value = serde_json::from_slice(&probe).map_err(|error| error.to_string())?;
+            let probe: serde_json::Value =
+                serde_json::from_slice(&probe).map_err(|error| error.to_string())?;
             carousel_tests::wait::same(probe["keys"].as_u64(), Some(1_000))
         })
         .await;
     }
     let status = cluster.status().await;
     assert_eq!(status.nodes.iter().map(|node| node.keys).sum::<u64>(), 1_000, "{status:?}");
-    assert!(status.nodes.iter().all(|node| node.slots == 16_384 && node.voter && node.reachable), "{status:?}");
+    assert!(
+        status.nodes.iter().all(|node| node.slots == 16_384 && node.voter && node.reachable),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +98,8 @@ async fn a_key_that_expires_is_gone_on_all_copies() {
     for node in &cluster.nodes {
         eventually(format!("{} holds none of them", node.address()), async || {
             let probe = carousel_tests::bulk(node.raw().await.call("CAROUSEL PROBE").await);
-            let probe: serde_json::Value = serde_json::from_slice(&probe).map_err(|error| error.to_string())?;
+            let probe: serde_json::Value =
+                serde_json::from_slice(&probe).map_err(|error| error.to_string())?;
             carousel_tests::wait::same(probe["keys"].as_u64(), Some(0))
         })
         .await;

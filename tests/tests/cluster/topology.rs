@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carousel_protocol::{SlotId, key_slot};
 use carousel_protocol::resp::Reply;
+use carousel_protocol::{SlotId, key_slot};
 use carousel_tests::cluster::admin;
 use carousel_tests::{Cluster, Raw, bulk, eventually, keys};
 
@@ -71,8 +71,11 @@ async fn assert_views_are_one(cluster: &Cluster) {
         let id = String::from_utf8(bulk(raw.call("CLUSTER MYID").await)).unwrap();
         assert!(myself.starts_with(&id), "{myself}");
         let info = String::from_utf8(bulk(raw.call("CLUSTER INFO").await)).unwrap();
-        let info: Vec<_> =
-            info.lines().filter(|line| !line.contains("my_epoch") && !line.contains("stats")).map(String::from).collect();
+        let info: Vec<_> = info
+            .lines()
+            .filter(|line| !line.contains("my_epoch") && !line.contains("stats"))
+            .map(String::from)
+            .collect();
         views.push((
             raw.call("CLUSTER SLOTS").await,
             raw.call("CLUSTER SHARDS").await,
@@ -107,7 +110,9 @@ async fn all_nodes_tell_the_same_and_the_truth() {
     // The tool waits for its own node to know; the others hear within moments.
     for node in &cluster.nodes {
         eventually("the newcomer's slots are known", async || {
-            let Reply::Array(rows) = node.raw().await.call("CLUSTER SLOTS").await else { return Err("no rows") };
+            let Reply::Array(rows) = node.raw().await.call("CLUSTER SLOTS").await else {
+                return Err("no rows");
+            };
             let leads = |row: &Reply| row.as_array().unwrap()[2].as_array().unwrap()[1].as_integer();
             let newcomer = cluster.nodes[3].port().into();
             let led: i64 = rows.iter().filter(|row| leads(row) == Some(newcomer)).map(slots_of_row).sum();
@@ -130,7 +135,9 @@ async fn several_keys_must_share_a_slot() {
     let cluster = Cluster::create(3).await;
     for node in &cluster.nodes {
         let mut raw = node.raw().await;
-        for command in ["MSET a 1 b 2", "MGET a b", "DEL a b", "EXISTS a b", "MSETNX a 1 b 2", "TOUCH a b", "UNLINK a b"] {
+        for command in
+            ["MSET a 1 b 2", "MGET a b", "DEL a b", "EXISTS a b", "MSETNX a 1 b 2", "TOUCH a b", "UNLINK a b"]
+        {
             let reply = raw.call(command).await;
             let expected = "CROSSSLOT Keys in request don't hash to the same slot";
             assert_eq!(reply.as_error(), Some(expected), "{command}");
@@ -169,8 +176,6 @@ async fn a_slot_says_its_keys_where_it_is_led() {
             counted += raw.call(&format!("CLUSTER COUNTKEYSINSLOT {slot}")).await.as_integer().unwrap();
         }
     }
-    let expected = (0..2_000u32)
-        .filter(|n| key_slot(format!("key:{n}").as_bytes()).get() % 16 == 0)
-        .count();
+    let expected = (0..2_000u32).filter(|n| key_slot(format!("key:{n}").as_bytes()).get() % 16 == 0).count();
     assert_eq!((counted, listed), (expected as i64, expected as i64));
 }

@@ -118,8 +118,7 @@ async fn commands_of_many_keys_reach_all_shards() {
         let mut asked = keys.clone();
         asked.insert(500, "missing".into());
         let values: Vec<Option<i64>> = client.mget(&asked).await.unwrap();
-        let expected: Vec<_> =
-            (0..500).map(Some).chain([None]).chain((500..1_000).map(Some)).collect();
+        let expected: Vec<_> = (0..500).map(Some).chain([None]).chain((500..1_000).map(Some)).collect();
         assert_eq!(values, expected);
 
         // A key that is named twice counts twice.

@@ -11,7 +11,8 @@ async fn hello_switches_the_protocol_and_says_who_is_there() {
     for server in each_kind().await {
         let mut raw = server.raw().await;
         let Reply::Map(facts) = raw.call("HELLO 3").await else { panic!("RESP3 answers with a map") };
-        let fact = |name: &str| facts.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
+        let fact =
+            |name: &str| facts.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
         assert_eq!(fact("server").and_then(Reply::as_str), Some("redis"));
         assert_eq!(fact("proto").and_then(Reply::as_integer), Some(3));
         // RESP3 has a null of its own: the reply parser takes both, the bytes differ.
@@ -31,8 +32,7 @@ async fn hello_switches_the_protocol_and_says_who_is_there() {
 async fn stock_clients_speak_resp3_too() {
     for server in each_kind().await {
         let url = format!("redis://{}/?protocol=resp3", server.address());
-        let mut client =
-            redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut client = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
         let () = client.set("a", 1).await.unwrap();
         assert_eq!(client.mget::<_, Vec<Option<i64>>>(&["a", "none"]).await.unwrap(), [Some(1), None]);
     }
@@ -42,7 +42,9 @@ async fn stock_clients_speak_resp3_too() {
 async fn a_password_is_asked_for() {
     let server = Server::start_new(&[("requirepass", "secret"), ("shards", "2")]).await;
     let mut raw = server.raw().await;
-    for command in ["GET a", "SET a 1", "DBSIZE", "CLUSTER SLOTS", "CAROUSEL STATUS", "CONFIG GET requirepass"] {
+    for command in
+        ["GET a", "SET a 1", "DBSIZE", "CLUSTER SLOTS", "CAROUSEL STATUS", "CONFIG GET requirepass"]
+    {
         assert_eq!(raw.call(command).await.as_error(), Some("NOAUTH Authentication required."), "{command}");
     }
     let wrong = raw.call("AUTH guess").await;

@@ -59,7 +59,8 @@ async fn no_acknowledged_write_is_lost_by_kill_9() {
 async fn kill_under_load(server: &mut Server) {
     const CLIENTS: usize = 4;
     const KEYS: usize = 10;
-    let acknowledged: Arc<Vec<AtomicUsize>> = Arc::new((0..CLIENTS * KEYS).map(|_| AtomicUsize::new(0)).collect());
+    let acknowledged: Arc<Vec<AtomicUsize>> =
+        Arc::new((0..CLIENTS * KEYS).map(|_| AtomicUsize::new(0)).collect());
     let mut tasks = Vec::new();
     for number in 0..CLIENTS {
         let mut client = server.client().await;
@@ -138,15 +139,28 @@ async fn what_expired_while_the_node_was_down_does_not_come_back() {
     let () = client.set("stays", "x").await.unwrap();
     let at = std::time::SystemTime::now() + std::time::Duration::from_millis(300);
     let unix_ms = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
-    let () = redis::cmd("SET").arg("goes").arg("x").arg("PXAT").arg(unix_ms).query_async(&mut client).await.unwrap();
+    let () = redis::cmd("SET")
+        .arg("goes")
+        .arg("x")
+        .arg("PXAT")
+        .arg(unix_ms)
+        .query_async(&mut client)
+        .await
+        .unwrap();
     server.kill();
-    eventually("its time has come", async || {
-        if std::time::SystemTime::now() > at { Ok(()) } else { Err("not yet") }
-    })
+    eventually(
+        "its time has come",
+        async || {
+            if std::time::SystemTime::now() > at { Ok(()) } else { Err("not yet") }
+        },
+    )
     .await;
     server.start().await;
     let mut client = server.client().await;
-    assert_eq!(client.mget::<_, Vec<Option<String>>>(&["goes", "stays"]).await.unwrap(), [None, Some("x".into())]);
+    assert_eq!(
+        client.mget::<_, Vec<Option<String>>>(&["goes", "stays"]).await.unwrap(),
+        [None, Some("x".into())]
+    );
 }
 
 #[tokio::test]

@@ -44,13 +44,8 @@ async fn scan_shows_every_key_that_is_there_all_the_time() {
 
         let (mut seen, mut cursor, mut calls) = (BTreeSet::new(), 0u64, 0);
         loop {
-            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(50)
-                .query_async(&mut client)
-                .await
-                .unwrap();
+            let (next, keys): (u64, Vec<String>) =
+                redis::cmd("SCAN").arg(cursor).arg("COUNT").arg(50).query_async(&mut client).await.unwrap();
             seen.extend(keys);
             calls += 1;
             // Others come and go meanwhile.

@@ -89,9 +89,11 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
                 raw.reply().await;
             }
         }
-        eventually("only the asking client is left", async || match server.info("connected_clients").await.as_str() {
-            "1" => Ok(()),
-            more => Err(more.to_string()),
+        eventually("only the asking client is left", async || {
+            match server.info("connected_clients").await.as_str() {
+                "1" => Ok(()),
+                more => Err(more.to_string()),
+            }
         })
         .await;
         let mut raw = server.raw().await;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use carousel_protocol::command_table::{self, Flags};
 use carousel_protocol::resp::Reply;
 use carousel_protocol::{SlotId, key_slot};
+use tokio::time::Instant;
 
 use crate::pool::Pool;
 use crate::{
@@ -260,7 +261,8 @@ impl ClusterClient {
         }
     }
 
-    async fn connection(&self, address: &Address) -> Result<Connection, ClientError> {
+    /// The first connection of a node's pool.
+    pub(crate) async fn connection(&self, address: &Address) -> Result<Connection, ClientError> {
         self.pool(address).get(0).await
     }
 

@@ -24,6 +24,50 @@ fn quick() -> Options {
     }
 }
 
+/// Holds the runtime's clock: time passes only by [`tokio::time::advance`], while sockets work as ever.
+///
+/// A paused clock would jump ahead whenever all tasks wait for sockets; it does not while a blocking task runs.
+struct HeldClock {
+    _release: std::sync::mpsc::Sender<()>,
+}
+
+impl HeldClock {
+    fn new() -> Self {
+        tokio::time::pause();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        // Ends when the sender is dropped.
+        tokio::task::spawn_blocking(move || held.recv());
+        Self { _release: release }
+    }
+}
+
+/// Lets everything else run until `happened`, which is a bug where it takes half a minute of real time.
+#[track_caller]
+fn until(happened: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    step_until(Duration::ZERO, happened)
+}
+
+/// As [`until`], and lets `step` of held time pass again and again.
+#[track_caller]
+fn step_until(step: Duration, mut happened: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = std::time::Instant::now();
+        while !happened() {
+            assert!(started.elapsed() < Duration::from_secs(30), "never happened: {caller}");
+            if step.is_zero() {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::advance(step).await;
+            }
+        }
+    }
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 /// A server with all slots that leaves everything but the map to `script`.
 async fn whole(mut script: impl FnMut(&Seen) -> Act + Send + 'static) -> MockServer {
     let (listener, own) = listener().await;
@@ -83,9 +127,7 @@ async fn a_full_connection_makes_requests_wait_and_closing_it_sorts_sent_from_un
         tokio::spawn(async move { connection.request(&[b"GET", b"k"]).await })
     };
     let sent = [request(), request()];
-    while server.count("GET k") < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| server.count("GET k") == 2).await;
     let waiting = request();
     tokio::task::yield_now().await;
     connection.close("test over");
@@ -136,9 +178,7 @@ async fn a_moved_slot_is_followed_and_the_map_fetched_again() {
         assert_eq!(client.get(b"foo").await.unwrap(), Some(b"bar".to_vec()));
     }
     assert_eq!((old.count("GET foo"), new.count("GET foo")), (1, 5), "learned from the first redirection");
-    while old.count("CLUSTER SLOTS") + new.count("CLUSTER SLOTS") < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| old.count("CLUSTER SLOTS") + new.count("CLUSTER SLOTS") >= 2).await;
 }
 
 #[tokio::test]
@@ -184,21 +224,42 @@ async fn a_broken_write_is_repeated_where_that_is_allowed() {
 
 #[tokio::test]
 async fn a_silent_server_ends_at_the_deadline_and_reads_try_a_new_connection() {
+    const DEADLINE: Duration = Duration::from_secs(3600);
+    let _clock = HeldClock::new();
     let server = whole(|_| Act::Silent).await;
     let mut options = quick();
-    options.retry.deadline = Duration::from_millis(300);
-    options.retry.attempt_timeout = Duration::from_millis(100);
+    options.retry.deadline = DEADLINE;
+    options.retry.attempt_timeout = ms(100);
     let client = client_of(&server, options).await;
-    let error = client.get(b"k").await.unwrap_err();
+    let (reader, writer) = (client.clone(), client);
+    let read = tokio::spawn(async move { reader.get(b"k").await });
+    until(|| server.count("GET k") == 1).await;
+    // Small steps: a timer that is not set yet must not be stepped over.
+    step_until(ms(1), || server.count("GET k") >= 2).await;
+    let connections: Vec<usize> =
+        server.seen().iter().filter(|seen| seen.words == "GET k").map(|seen| seen.connection).collect();
+    assert!(connections[0] < connections[1], "{connections:?}");
+    assert!(!read.is_finished());
+    step_until(DEADLINE, || read.is_finished()).await;
+    let error = read.await.unwrap().unwrap_err();
     assert!(matches!(error, ClientError::Deadline { attempts: 2.., .. }), "{error}");
-    let gets = server.seen().into_iter().filter(|seen| seen.words == "GET k");
-    assert!(gets.map(|seen| seen.connection).max() > Some(0));
-    assert!(client.set(b"k", b"v").await.unwrap_err().outcome_unknown());
+
+    let write = tokio::spawn(async move { writer.set(b"k", b"v").await });
+    until(|| server.count("SET k v") == 1).await;
+    tokio::time::advance(DEADLINE - ms(2)).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!write.is_finished(), "a write waits until the deadline");
+    step_until(ms(2), || write.is_finished()).await;
+    assert!(write.await.unwrap().unwrap_err().outcome_unknown());
+    assert_eq!(server.count("SET k v"), 1);
 }
 
 #[tokio::test]
 async fn a_slow_server_that_still_sends_is_not_asked_twice() {
-    const SIGNS_OF_LIFE: usize = 20;
+    const SIGNS_OF_LIFE: usize = 10;
+    let _clock = HeldClock::new();
     let mut echoes = 0;
     // Sends something at each ECHO, but the reply to the GET, which is before them, only with the last.
     let server = whole(move |seen| {
@@ -211,21 +272,21 @@ async fn a_slow_server_that_still_sends_is_not_asked_twice() {
     })
     .await;
     let mut options = quick();
-    options.retry.attempt_timeout = Duration::from_millis(200);
+    options.retry.attempt_timeout = ms(200);
     let client = client_of(&server, options).await;
+    let connection = client.connection(server.address()).await.unwrap();
     let slow = tokio::spawn({
         let client = client.clone();
         async move { client.get(b"k").await }
     });
+    until(|| server.count("GET k") == 1).await;
     let mut signs = Vec::new();
-    let mut ticks = tokio::time::interval(Duration::from_millis(30));
-    while server.count("GET k") == 0 {
-        tokio::task::yield_now().await;
-    }
     for _ in 0..SIGNS_OF_LIFE {
-        ticks.tick().await;
+        tokio::time::advance(ms(150)).await;
+        assert_eq!(connection.silent_for(), ms(150));
         let client = client.clone();
         signs.push(tokio::spawn(async move { client.command(&[b"ECHO", b"x"]).await }));
+        until(|| connection.silent_for().is_zero()).await;
     }
     assert_eq!(slow.await.unwrap().unwrap(), Some(b"v".to_vec()));
     assert_eq!(server.count("GET k"), 1);

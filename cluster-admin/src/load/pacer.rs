@@ -64,19 +64,19 @@ mod tests {
     use std::time::Instant;
 
     #[tokio::test]
-    async fn it_never_wakes_early_and_mostly_not_a_millisecond_late() {
+    async fn it_never_wakes_early_and_does_not_round_up_to_a_millisecond() {
         let pacer = Pacer::new().unwrap();
-        let mut quick = 0;
-        for micros in [50, 100, 200, 300, 400, 100, 100, 100, 100, 100] {
-            let wanted = Duration::from_micros(micros);
+        let wanted = Duration::from_micros(50);
+        let mut least = Duration::MAX;
+        // A busy machine may delay most wakes; a timer that rounds delays each.
+        for _ in 0..500 {
             let started = Instant::now();
             pacer.sleep(wanted).await.unwrap();
             let took = started.elapsed();
             assert!(took >= wanted, "{took:?} of {wanted:?}");
-            quick += u32::from(took < wanted + Duration::from_micros(800));
+            least = least.min(took);
         }
-        // A busy machine may steal some wakes, not most.
-        assert!(quick >= 3, "{quick} of 10 in time");
+        assert!(least < Duration::from_micros(900), "{least:?}");
     }
 
     #[tokio::test]

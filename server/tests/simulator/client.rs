@@ -317,7 +317,8 @@ impl World {
             let state = self.live_seat(at.node, at.seat).core.slot(slot);
             let (serve, epoch) = (state.serve, state.lead().map(|lead| lead.epoch));
             let (last, commit) = (state.last_seq, state.commit);
-            let text = format!("c{client} at n{}: {result:?}, {serve:?} in {epoch:?}, {commit}/{last}", at.node);
+            let text =
+                format!("c{client} at n{}: {result:?}, {serve:?} in {epoch:?}, {commit}/{last}", at.node);
             self.say(format_args!("{text}"));
         }
         let seat = self.live_seat(at.node, at.seat);

@@ -30,7 +30,7 @@ pub(super) async fn recover_slots(group: ConfigGroup, me: NodeId, shards: Vec<Se
         let state = states.borrow_and_update().clone();
         let down = state.slots.runs().iter().any(|run| run.recovering);
         if down && group.leader() == Some(me) {
-            match recover_round(&group, me, &shards, &state).await {
+            match recover_round(&group, me, &shards).await {
                 Ok(0) => {}
                 Ok(slots) => {
                     tracing::info!(slots, "recovered slots of restarted nodes");
@@ -51,15 +51,16 @@ pub(super) async fn recover_slots(group: ConfigGroup, me: NodeId, shards: Vec<Se
 }
 
 /// One attempt for all slots that are down; returns how many have a new primary.
-async fn recover_round(
-    group: &ConfigGroup,
-    me: NodeId,
-    shards: &[Sender<ToShard>],
-    state: &Arc<ClusterState>,
-) -> Result<usize, String> {
-    let runs: Vec<&SlotRun> = state.slots.runs().iter().filter(|run| run.recovering).collect();
+async fn recover_round(group: &ConfigGroup, me: NodeId, shards: &[Sender<ToShard>]) -> Result<usize, String> {
     let taken = group.propose(ConfigCommand::TakeEpoch, PROPOSE_TIMEOUT).await.map_err(|e| e.to_string())?;
     let ConfigReply::Epoch(epoch) = taken else { return Err(format!("no epoch was given out: {taken:?}")) };
+    // Which slots to seal is read only now. What was seen before may be long past, as while a leader that has just
+    // started replays its log, and a seal deposes the primary of a slot that needs no recovery.
+    let state: Arc<ClusterState> = group.state().borrow().clone();
+    if state.last_epoch < epoch {
+        return Err(format!("this node has not applied epoch {epoch} yet, which it took itself"));
+    }
+    let runs: Vec<&SlotRun> = state.slots.runs().iter().filter(|run| run.recovering).collect();
 
     let nodes: BTreeSet<NodeId> = runs.iter().flat_map(|run| run.replicas.iter().copied()).collect();
     let seals = nodes.into_iter().map(|node| {
@@ -93,16 +94,15 @@ async fn recover_round(
     }
 
     let mut changes: Vec<SlotChange> = Vec::new();
-    let (mut recovered, mut waiting, mut lossy) = (0, 0, 0);
+    let (mut waiting, mut lossy) = (0, 0);
     for run in runs {
         for slot in run.slots() {
             let slot_reports = reports.get(&slot).map_or(&[][..], Vec::as_slice);
             match choose(&run.replicas, state.write_quorum, slot_reports) {
                 Choice::Wait { .. } => waiting += 1,
                 Choice::Successor { node, loss_possible } => {
-                    recovered += 1;
                     lossy += usize::from(loss_possible);
-                    push_change(&mut changes, state, slot, run, node);
+                    push_change(&mut changes, &state, slot, run, node);
                 }
             }
         }
@@ -121,7 +121,9 @@ async fn recover_round(
     }
     let command = ConfigCommand::ChangeSlots { changes, epoch: Some(epoch) };
     match group.propose(command, PROPOSE_TIMEOUT).await.map_err(|error| error.to_string())? {
-        ConfigReply::Changed(_) => Ok(recovered),
+        ConfigReply::Changed(outcomes) => {
+            Ok(outcomes.iter().map(|outcome| usize::from(outcome.changed)).sum())
+        }
         other => Err(format!("the recovery was not taken: {other:?}")),
     }
 }

@@ -5,7 +5,7 @@
 //! `[body length: u32 LE][tag: u8][body]`. Records travel with the bytes that the log has (`persist::record`).
 
 use bytes::{Buf, Bytes, BytesMut};
-use carousel_protocol::{Epoch, Position, Seq, SlotId};
+use carousel_protocol::{Epoch, Incarnation, Position, Seq, SlotId};
 
 use super::EpochHistory;
 use crate::limits::PEER_FRAME_BYTES_MAX;
@@ -95,6 +95,8 @@ pub enum ToPrimary {
         slot: SlotId,
         /// The attachment of the offer.
         attach: u64,
+        /// The process that holds it. What is agreed on the strength of this copy names it.
+        incarnation: Incarnation,
         /// Position of the last logged record.
         copy: Option<Position>,
     },
@@ -220,9 +222,9 @@ impl ToPrimary {
     /// Appends the frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Standing { slot, attach, copy } => frame(out, 64, |out| {
+            Self::Standing { slot, attach, incarnation, copy } => frame(out, 64, |out| {
                 put_slot(out, *slot);
-                put_u64s(out, &[*attach]);
+                put_u64s(out, &[*attach, incarnation.0]);
                 if let Some(position) = copy {
                     put_u64s(out, &[position.epoch.0, position.seq.0]);
                 }
@@ -239,8 +241,9 @@ impl ToPrimary {
         let message = match tag {
             64 => {
                 let (slot, attach) = (take_slot(&mut body)?, take_u64(&mut body)?);
+                let incarnation = Incarnation(take_u64(&mut body)?);
                 let copy = if body.is_empty() { None } else { Some(take_position(&mut body)?) };
-                Self::Standing { slot, attach, copy }
+                Self::Standing { slot, attach, incarnation, copy }
             }
             65 => Self::Refuse {
                 slot: take_slot(&mut body)?,
@@ -383,9 +386,10 @@ mod tests {
             }
             assert_eq!(got, samples());
         }
+        let position = Position { epoch: Epoch(1), seq: Seq(2) };
         for message in [
-            ToPrimary::Standing { slot, attach: 1, copy: None },
-            ToPrimary::Standing { slot, attach: 1, copy: Some(Position { epoch: Epoch(1), seq: Seq(2) }) },
+            ToPrimary::Standing { slot, attach: 1, incarnation: Incarnation(3), copy: None },
+            ToPrimary::Standing { slot, attach: 1, incarnation: Incarnation(3), copy: Some(position) },
             ToPrimary::Refuse { slot, attach: 0, promised: Epoch(8) },
             ToPrimary::Ack { count: 12 },
         ] {

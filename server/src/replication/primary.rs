@@ -1,6 +1,6 @@
 //! The primary's side of a slot: offers, followers, acks, the commit position.
 
-use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
+use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq, SlotId};
 
 use super::message::encode_record;
 use super::{Frames, ToPrimary, ToReplica, quorum};
@@ -72,7 +72,9 @@ impl Shard {
         self.peers[peer].frames.push(bytes);
         while let Some(message) = self.peers[peer].frames.next_to_primary()? {
             match message {
-                ToPrimary::Standing { slot, attach, copy } => self.follower_stands(peer, slot, attach, copy),
+                ToPrimary::Standing { slot, attach, incarnation, copy } => {
+                    self.follower_stands(peer, slot, attach, incarnation, copy)
+                }
                 ToPrimary::Refuse { slot, attach, promised } => {
                     self.follower_refused(peer, slot, attach, promised)
                 }
@@ -82,7 +84,14 @@ impl Shard {
         Ok(())
     }
 
-    fn follower_stands(&mut self, peer: PeerIndex, slot: SlotId, attach: u64, copy: Option<Position>) {
+    fn follower_stands(
+        &mut self,
+        peer: PeerIndex,
+        slot: SlotId,
+        attach: u64,
+        incarnation: Incarnation,
+        copy: Option<Position>,
+    ) {
         let Some(index) = self.own_index(slot) else { return };
         self.freeze_log();
         let state = &mut self.slots[index];
@@ -94,6 +103,7 @@ impl Shard {
         if follower.attach != attach || follower.state != FollowerState::Offered {
             return;
         }
+        follower.incarnation = incarnation;
         let Some(position) = copy.filter(|position| replication.history.contains(*position, last_seq)) else {
             follower.state = FollowerState::WaitsForTransfer;
             self.queue_transfer(slot, peer, attach);

@@ -12,7 +12,7 @@ use crate::command::{Effect, EffectIter};
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
 use crate::planted::{Bug, is_planted};
 use crate::shard::slot::{Attachment, LinkId, Role, Serve};
-use crate::shard::{Inbound, Shard};
+use crate::shard::{Inbound, Shard, Standing};
 
 impl Shard {
     /// A remote primary has dialled in. Returns false before this process is registered: close the link then.
@@ -37,6 +37,7 @@ impl Shard {
             }
             let replication = self.slots[index].replication_mut();
             replication.incoming.take_if(|incoming| incoming.link == link);
+            replication.offer.take_if(|offer| offer.link == link);
         }
     }
 
@@ -114,19 +115,38 @@ impl Shard {
 
     fn offered(&mut self, link: LinkId, slot: SlotId, epoch: Epoch, attach: u64) {
         let Some(index) = self.own_index(slot) else { return };
-        let last_seq = self.slots[index].last_seq;
         let replication = self.slots[index].replication_mut();
         let known = replication.promised.max(replication.map.0).max(replication.history.last_epoch());
-        let unchecked = is_planted(Bug::NoEpochCheck);
-        let answer = if epoch < known && !unchecked || replication.role == Role::Primary {
-            ToPrimary::Refuse { slot, attach, promised: known }
-        } else {
-            replication.link = Some(Attachment { link, attach, epoch });
-            replication.followed = replication.followed.max(epoch);
-            replication.incoming = None;
-            ToPrimary::Standing { slot, attach, copy: replication.standing(last_seq) }
-        };
-        self.answer(link, &answer);
+        if epoch < known && !is_planted(Bug::NoEpochCheck) {
+            self.answer(link, &ToPrimary::Refuse { slot, attach, promised: known });
+            return;
+        }
+        replication.offer = Some(Attachment { link, attach, epoch });
+        self.answer_offer(index);
+    }
+
+    /// Answers the slot's offer, if there is one and the map is far enough: one from its successor finds a primary
+    /// that does not know yet that it is none any more.
+    pub(crate) fn answer_offer(&mut self, index: usize) {
+        let slot = self.slot_at(index);
+        let Standing::Member { incarnation: Some(incarnation), .. } = self.standing else { return };
+        let last_seq = self.slots[index].last_seq;
+        let replication = self.slots[index].replication_mut();
+        if replication.role == Role::Primary {
+            return;
+        }
+        let Some(offer) = replication.offer.take() else { return };
+        if offer.epoch < replication.promised.max(replication.map.0) && !is_planted(Bug::NoEpochCheck) {
+            // It is too old by now; a fresh one will say so, or be refused.
+            let promised = replication.promised.max(replication.map.0);
+            self.answer(offer.link, &ToPrimary::Refuse { slot, attach: offer.attach, promised });
+            return;
+        }
+        replication.link = Some(offer);
+        replication.followed = replication.followed.max(offer.epoch);
+        replication.incoming = None;
+        let copy = replication.standing(last_seq);
+        self.answer(offer.link, &ToPrimary::Standing { slot, attach: offer.attach, incarnation, copy });
     }
 
     /// The slot is not in step on this link; said before any ack of what has arrived for it.

@@ -22,9 +22,11 @@ impl Shard {
             Standing::Member { state: old, .. } if old.version > state.version => return,
             Standing::Member { .. } => {}
         }
+        let moved = self.has_resharded(&state);
         self.standing = Standing::Member { state: state.clone(), incarnation };
         self.turn.news = true;
         if incarnation.is_none() {
+            self.stop_leading();
             return;
         }
         let mut runs = state.slots.runs().iter().peekable();
@@ -37,8 +39,27 @@ impl Shard {
             if self.slots[index].replication_mut().map != (run.epoch, run.recovering) {
                 self.adopt(slot, run);
             }
+            self.answer_offer(index);
+        }
+        if moved {
+            // Copies are on other shards of their nodes now.
+            self.tables.slots().for_each(|slot| self.set_followers(slot));
         }
         self.adopt_plan(&state);
+    }
+
+    /// Has a member another number of shards than before?
+    fn has_resharded(&self, state: &ClusterState) -> bool {
+        let Some(before) = self.cluster() else { return false };
+        let shards = |state: &ClusterState, id| state.members.get(id).map(|member| member.spec.shards);
+        before.members.keys().any(|id| shards(state, id) != shards(before, id))
+    }
+
+    /// The agreed state does not name this process (any more): whoever it names may lead before this one hears of it.
+    fn stop_leading(&mut self) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.lead().is_some()) {
+            slot.serve = Serve::Deposed;
+        }
     }
 
     fn leave_lone_life(&mut self) {
@@ -192,6 +213,7 @@ impl Shard {
                     node: *node,
                     member,
                     attach: 0,
+                    incarnation: Incarnation(0),
                     state: FollowerState::Detached,
                     acked: Seq(0),
                 }),

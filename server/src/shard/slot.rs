@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use carousel_protocol::{Epoch, NodeId, Position, Seq};
+use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq};
 
 use crate::replication::EpochHistory;
 use crate::store::{ScanPosition, SlotTable};
@@ -81,6 +81,8 @@ pub struct Replication {
     pub tail: VecDeque<TailRecord>,
     /// The link and attachment whose records are accepted.
     pub link: Option<Attachment>,
+    /// What a primary asks, as long as it cannot be answered.
+    pub offer: Option<Attachment>,
     /// The latest epoch in which a primary made this copy follow it.
     pub followed: Epoch,
     /// Logged here but not known to be committed.
@@ -184,6 +186,8 @@ pub struct Follower {
     pub member: bool,
     /// Names the latest offer.
     pub attach: u64,
+    /// The process that answered it.
+    pub incarnation: Incarnation,
     /// How far it has come.
     pub state: FollowerState,
     /// Last seq that it holds, as acknowledged on the present attachment.

@@ -244,6 +244,7 @@ impl Shard {
                 if let Some(lead) = self.slots[index].lead_mut() {
                     lead.own_seq = lead.own_seq.max(seq);
                     self.recompute_commit(index);
+                    self.advance_change(index);
                 } else {
                     self.slots[index].commit = self.slots[index].commit.max(seq);
                 }

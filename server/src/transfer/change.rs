@@ -13,7 +13,7 @@ use crate::limits::CHANGES_ACTIVE_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::replication::ToReplica;
 use crate::shard::slot::{Change, FollowerState, Lead, Serve};
-use crate::shard::{ReadyChange, Shard};
+use crate::shard::{ReadyChange, Shard, Standing};
 
 impl Shard {
     /// Queues the changes that the plan wants of slots led here, and ends those that it wants no more.
@@ -115,6 +115,7 @@ impl Shard {
                 }
                 self.advance_change(index);
             }
+            Change::Closing { .. } if !matches!(self.standing, Standing::Member { incarnation: Some(_), .. }) => {}
             Change::Closing { target } => {
                 if !in_step(lead, target) {
                     // A newcomer was lost before anything was proposed: serve on, fill it again.
@@ -122,9 +123,9 @@ impl Shard {
                     return;
                 }
                 let (epoch, replicas) = (lead.epoch, target.clone());
-                let incarnations = self.incarnations_of(&replicas);
-                let ready = ReadyChange { slot, epoch, replicas, incarnations };
                 let lead = self.slots[index].lead().expect("leads");
+                let incarnations = self.incarnations_of(lead, &replicas);
+                let ready = ReadyChange { slot, epoch, replicas, incarnations };
                 // A successor must hold everything itself, not only its quorum. A primary that stays has the rest.
                 let successor_has_all = ready.replicas[0] == me
                     || commit == last_seq
@@ -144,9 +145,14 @@ impl Shard {
         }
     }
 
-    fn incarnations_of(&self, nodes: &[NodeId]) -> Vec<Incarnation> {
-        let state = self.cluster().expect("only a member changes sets");
-        nodes.iter().map(|node| state.members[node].incarnation).collect()
+    /// The processes that hold what this change counts on: those that the copies were brought into step with, whatever
+    /// newer ones the map may name by now.
+    fn incarnations_of(&self, lead: &Lead, nodes: &[NodeId]) -> Vec<Incarnation> {
+        let Standing::Member { incarnation: Some(own), .. } = self.standing else {
+            unreachable!("only a registered member leads")
+        };
+        let of = |node: &NodeId| lead.followers.iter().find(|follower| follower.node == *node);
+        nodes.iter().map(|node| of(node).map_or(own, |follower| follower.incarnation)).collect()
     }
 
     /// The config group has refused the change that was prepared in `epoch`, and nothing that is still on its way
@@ -160,9 +166,23 @@ impl Shard {
         if let Change::Proposed { target } = &lead.change {
             lead.change = Change::Closing { target: target.clone() };
             self.reopen(index);
+            self.offer_to_successors(index);
             self.set_followers(slot);
             if self.slots[index].serve == Serve::Deposed {
                 self.depose(index);
+            }
+        }
+    }
+
+    /// A follower whose process was superseded holds nothing that counts: the new one is asked where it stands.
+    fn offer_to_successors(&mut self, index: usize) {
+        let Standing::Member { state, .. } = &self.standing else { return };
+        let state = state.clone();
+        let Some(lead) = self.slots[index].lead_mut() else { return };
+        for follower in &mut lead.followers {
+            let now = state.members.get(&follower.node).map(|member| member.incarnation);
+            if now > Some(follower.incarnation) {
+                follower.state = FollowerState::Detached;
             }
         }
     }

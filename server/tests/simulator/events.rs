@@ -41,6 +41,8 @@ pub enum Event {
     Open(ConnId),
     /// Bytes arrive at that side of a connection.
     Bytes { conn: ConnId, to: Side, bytes: Bytes },
+    /// A partition does not hold bytes back any more.
+    Unstall { conn: ConnId, to: Side },
     /// A side of a connection learns that it has ended.
     Closed { conn: ConnId, at: Side },
 

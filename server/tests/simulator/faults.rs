@@ -66,7 +66,8 @@ impl World {
             Fault::Pause => {
                 let lasts = self.rng.between(5 * MS, 500 * MS);
                 self.say(format_args!("n{node} stands still for {} ms", lasts / MS));
-                self.nodes[node].paused_until = (self.now + lasts) | 1;
+                let until = (self.now + lasts) | 1;
+                self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
             }
             Fault::Plan => self.plan_moves(),
             Fault::AddNode => {

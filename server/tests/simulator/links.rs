@@ -155,7 +155,7 @@ impl World {
         false
     }
 
-    /// Lets go what a partition held back.
+    /// What a partition held back goes on its way.
     pub fn release_stalled(&mut self, from: usize, to: usize) {
         let ids: Vec<_> = self.conns.keys().copied().collect();
         for id in ids {
@@ -164,9 +164,22 @@ impl World {
                 if (conn.node_at(Conn::other(side)), conn.node_at(side)) != (from, to) {
                     continue;
                 }
-                for event in std::mem::take(&mut conn.stalled[side as usize]) {
-                    self.transmit(id, side, event);
+                if !conn.stalled[side as usize].is_empty() {
+                    let delay = self.delay();
+                    self.after(delay, Event::Unstall { conn: id, to: side });
                 }
+            }
+        }
+    }
+
+    /// What a partition held back arrives, before anything that was sent later.
+    pub fn unstall(&mut self, id: ConnId, to: Side) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        for event in std::mem::take(&mut conn.stalled[to as usize]) {
+            match event {
+                Event::Open(id) => self.open(id),
+                Event::Bytes { conn, to, bytes } => self.bytes(conn, to, bytes),
+                other => unreachable!("{other:?} is not held back"),
             }
         }
     }

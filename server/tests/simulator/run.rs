@@ -116,7 +116,7 @@ impl World {
             | Event::Dial { at, .. }
             | Event::Map { at, .. } => Some(at.node),
             Event::Open(conn) => self.node_at(*conn, super::links::Side::Acceptor),
-            Event::Bytes { conn, to, .. } => self.node_at(*conn, *to),
+            Event::Bytes { conn, to, .. } | Event::Unstall { conn, to } => self.node_at(*conn, *to),
             Event::Closed { conn, at } => self.node_at(*conn, *at),
             Event::Learn { node, .. }
             | Event::Register { node, .. }
@@ -159,6 +159,7 @@ impl World {
             Event::Dial { at, peer, to, shard } => self.dial(at, peer, to, shard),
             Event::Open(conn) => self.open(conn),
             Event::Bytes { conn, to, bytes } => self.bytes(conn, to, bytes),
+            Event::Unstall { conn, to } => self.unstall(conn, to),
             Event::Closed { conn, at } => self.closed(conn, at),
             Event::Apply { proposal, command } => self.apply(proposal, &command),
             Event::Answer { proposal, reply } => self.answer(proposal, reply),

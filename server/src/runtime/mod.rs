@@ -2,7 +2,7 @@
 //!
 //! A shard is one thread, one event loop and futures that are `!Send`. Two libraries can drive it: compio on
 //! io_uring ([`uring::Uring`]) and tokio on epoll ([`epoll::Epoll`], where io_uring is blocked, as container
-//! defaults do). Both stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::resolve`]) and passed on
+//! defaults do). Both stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::select`]) and passed on
 //! as a type parameter, so that nothing on the data path is a boxed trait object.
 //!
 //! # Order of tasks

@@ -231,6 +231,7 @@ impl Shard {
         self.turn.news = true;
         if slot.serve == Serve::Waiting && commit >= barrier {
             slot.serve = Serve::Leading;
+            self.turn.more |= !self.changes_queued.is_empty();
             self.refresh_serve(index);
         }
         self.advance_change(index);

@@ -58,16 +58,19 @@ impl Shard {
 
     /// Begins queued changes while there is room.
     pub(crate) fn begin_changes(&mut self) {
-        while self.changes_active < CHANGES_ACTIVE_MAX {
-            let Some(slot) = self.changes_queued.pop_front() else { return };
+        for _ in 0..self.changes_queued.len() {
+            if self.changes_active == CHANGES_ACTIVE_MAX {
+                return;
+            }
+            let slot = self.changes_queued.pop_front().expect("counted");
             let index = self.index(slot);
             let serve = self.slots[index].serve;
             let Some(lead) = self.slots[index].lead_mut() else { continue };
             let Change::Queued { target } = &lead.change else { continue };
             if serve == Serve::Waiting {
-                // Its barrier is not committed; look again when it is.
+                // Its barrier is not committed; `recompute_commit` asks for another look when it is.
                 self.changes_queued.push_back(slot);
-                return;
+                continue;
             }
             lead.change = Change::Filling { target: target.clone() };
             self.changes_active += 1;

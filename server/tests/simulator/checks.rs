@@ -21,8 +21,8 @@ pub struct Checks {
     serving: Vec<Option<(usize, Life)>>,
     /// Per simulated slot, the highest seq that a primary knew to be committed.
     committed: Vec<Seq>,
-    /// Per simulated slot and node, the reign seen last: process, barrier, commit position.
-    reigns: BTreeMap<(usize, usize), (Life, Seq, Seq)>,
+    /// Per simulated slot and node, the reign seen last, by process and number, with its commit position.
+    reigns: BTreeMap<(usize, usize), (Life, u32, Seq)>,
     /// A machine lost its power in this run.
     pub power_lost: bool,
     /// Requests that were answered.
@@ -80,8 +80,9 @@ impl World {
                 self.checks.serving[place] = Some((node, life));
             }
             if let Some(lead) = state.lead() {
-                let reign = self.checks.reigns.entry((place, node)).or_insert((life, Seq(0), Seq(0)));
-                if (reign.0, reign.1) != (life, lead.barrier) {
+                let number = state.replication.as_ref().expect("it leads").reign;
+                let reign = self.checks.reigns.entry((place, node)).or_insert((0, 0, Seq(0)));
+                if (reign.0, reign.1) != (life, number) {
                     let committed = self.checks.committed[place];
                     assert!(
                         lead.barrier > committed,
@@ -89,7 +90,7 @@ impl World {
                         lead.epoch,
                         lead.barrier
                     );
-                    *reign = (life, lead.barrier, Seq(0));
+                    *reign = (life, number, Seq(0));
                 }
                 assert!(state.commit >= reign.2, "slot {slot}: the commit position of n{node} goes back");
                 reign.2 = state.commit;
@@ -161,7 +162,9 @@ impl World {
             }
             for &member in &run.replicas[1..] {
                 let copy = self.core_of(member, slot).slot(slot);
-                let replication = copy.replication.as_ref().expect("a member's");
+                let Some(replication) = copy.replication.as_ref() else {
+                    return Err(self.describe(slot));
+                };
                 if replication.role != Role::Replica
                     || !replication.whole
                     || (copy.last_seq, copy.commit) != (leader.last_seq, leader.last_seq)

@@ -189,7 +189,7 @@ impl World {
                 (self.cells[*cell].slot, args, 0)
             }
             Task::Peek(cell, key) => {
-                self.cells[*cell].watch(client as u64, ahead);
+                self.cells[*cell].watch(client as u64);
                 (self.cells[*cell].slot, vec![b"GET".to_vec(), self.cells[*cell].keys[*key].clone()], 0)
             }
             Task::Count(counter, incr) => {
@@ -341,7 +341,7 @@ impl World {
                     self.at(park_until, Event::Deadline(at));
                 }
             }
-            Err(Refusal::Park(text)) => self.reply(client, attempt, error(text)),
+            Err(Refusal::Park(text)) => self.reply(client, attempt, error(&text)),
         }
     }
 

@@ -66,8 +66,10 @@ impl World {
             Fault::Pause => {
                 let lasts = self.rng.between(5 * MS, 500 * MS);
                 self.say(format_args!("n{node} stands still for {} ms", lasts / MS));
-                let until = (self.now + lasts) | 1;
-                self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
+                // A pause is never made longer: what it put off would be put off twice, and lose its order.
+                if self.nodes[node].paused_until < self.now {
+                    self.nodes[node].paused_until = (self.now + lasts) | 1;
+                }
             }
             Fault::Plan => self.plan_moves(),
             Fault::AddNode => {

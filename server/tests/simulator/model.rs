@@ -60,6 +60,8 @@ pub type State = [KeyState; 2];
 struct Pending {
     op: CellOp,
     number: u64,
+    /// When it may be executed.
+    window: Window,
     /// Somebody was shown what it wrote.
     seen: bool,
 }
@@ -98,7 +100,7 @@ impl Cell {
         self.states.len() > 8
     }
 
-    /// Its owner begins a request. `latest_ms`: no clock shows more now.
+    /// Its owner begins a request. `window`: from now to whenever it may be executed at the latest.
     pub fn begin(&mut self, op: CellOp, window: Window) -> Vec<Vec<u8>> {
         self.last_number += 1;
         let number = self.last_number;
@@ -108,7 +110,7 @@ impl Cell {
         for (_, seen) in &mut self.watchers {
             after.iter().for_each(|state| add(seen, state));
         }
-        self.pending = Some(Pending { op, number, seen: false });
+        self.pending = Some(Pending { op, number, window, seen: false });
         request
     }
 
@@ -158,10 +160,10 @@ impl Cell {
     }
 
     /// Another client begins to read a key.
-    pub fn watch(&mut self, watcher: u64, window: Window) {
+    pub fn watch(&mut self, watcher: u64) {
         let mut seen = self.states.clone();
         if let Some(pending) = &self.pending {
-            for (state, _) in self.outcomes(&pending.op, pending.number, window) {
+            for (state, _) in self.outcomes(&pending.op, pending.number, pending.window) {
                 add(&mut seen, &state);
             }
         }
@@ -503,7 +505,7 @@ mod tests {
     fn a_write_that_a_reader_saw_must_stay() {
         let mut cell = cell();
         cell.begin(CellOp::Set(0, None), AT);
-        cell.watch(7, AT);
+        cell.watch(7);
         cell.shown(7, 0, Some(&piece(1)), AT).unwrap();
         cell.unknown(AT);
         cell.begin(CellOp::Get(0), AT);
@@ -528,7 +530,7 @@ mod tests {
         cell.answered(&ok(), AT).unwrap();
         cell.begin(CellOp::Get(0), AT);
         cell.answered(&Reply::Null, AT).unwrap();
-        cell.watch(1, AT);
+        cell.watch(1);
         cell.shown(1, 0, Some(&piece(1)), AT).unwrap_err();
         assert!(cell.compare(0, Some(&piece(1)), AT).is_err());
         assert!(cell.compare(0, None, AT).is_ok());

@@ -65,9 +65,23 @@ pub async fn admin(node: &Server, words: &[&str]) -> String {
     said.out
 }
 
+/// Exit status of `cluster-admin status` where slots are down.
+const TROUBLE: i32 = 3;
+
 /// A cluster's state as one of its nodes sees it.
+///
+/// # Panics
+/// If it does not answer, or something else than what `cluster-admin` documents.
 pub async fn status_at(node: &Server) -> Status {
-    serde_json::from_str(&admin(node, &["status", "--json"]).await).expect("the status is as documented")
+    let said = try_admin(node, &["status", "--json"]).await;
+    assert!([0, TROUBLE].contains(&said.code), "no status: {said:?}");
+    let status: Status = serde_json::from_str(&said.out).expect("the status is as documented");
+    assert_eq!(
+        said.code == TROUBLE,
+        !status.slots_down.is_empty(),
+        "trouble is slots that are down: {said:?}"
+    );
+    status
 }
 
 /// Nodes that form one cluster.

@@ -1,0 +1,140 @@
+//! Nodes that are killed, stand still, and return, under load: no acknowledged write is lost, and every slot is
+//! served again without an operator.
+
+mod quorum;
+mod rebalance;
+
+use carousel_tests::{Cluster, Load, eventually, keys};
+
+#[tokio::test]
+async fn each_node_in_turn_crashes_and_returns() {
+    let mut cluster = Cluster::create(3).await;
+    let load = Load::start(&cluster, 3).await;
+    for victim in [0, 1, 2, 0, 1, 2] {
+        cluster.nodes[victim].crash_and_restart().await;
+        cluster.await_service().await;
+        load.await_progress().await;
+    }
+    load.stop().await.assert_nothing_lost(&cluster).await;
+    let status = cluster.status().await;
+    assert!(status.nodes.iter().all(|node| node.incarnation == 3), "each start is counted: {status:?}");
+}
+
+#[tokio::test]
+async fn a_node_stays_away_while_the_others_write() {
+    let mut cluster = Cluster::create(3).await;
+    let mut away = Load::start(&cluster, 2).await.stop().await;
+    for victim in 0..3 {
+        cluster.nodes[victim].kill();
+        let written = write_where_served(&cluster, victim).await;
+        assert!(written.len() > 100, "two thirds of the slots take writes: {}", written.len());
+        cluster.nodes[victim].start().await;
+        cluster.await_service().await;
+        let mut client = cluster.client().await;
+        for key in &written {
+            let held: Option<usize> = redis::cmd("GET").arg(key).query_async(&mut client).await.unwrap();
+            assert_eq!(held, Some(victim), "{key}");
+        }
+    }
+    away.assert_nothing_lost(&cluster).await;
+}
+
+/// Writes keys of the slots that running nodes lead; returns those that were acknowledged.
+async fn write_where_served(cluster: &Cluster, value: usize) -> Vec<String> {
+    let mut written = Vec::new();
+    for node in cluster.nodes.iter().filter(|node| node.is_running()) {
+        let mut raw = node.raw().await;
+        for n in 0..200 {
+            let key = format!("away:{n}");
+            let reply = raw.call(&format!("SET {key} {value}")).await;
+            match reply.as_error() {
+                None => written.push(key),
+                // Led by the other one, or by the one that is away.
+                Some(text) => {
+                    assert!(text.starts_with("MOVED ") || text.starts_with("CLUSTERDOWN "), "{text}")
+                }
+            }
+        }
+    }
+    written
+}
+
+#[tokio::test]
+async fn all_nodes_crash_at_once_and_return() {
+    let mut cluster = Cluster::create(3).await;
+    keys::write(&cluster, 2_000).await;
+    let load = Load::start(&cluster, 3).await;
+    for backwards in [false, true] {
+        cluster.kill_all();
+        if backwards {
+            // The last to come finds a cluster that serves without it, or one that waited for it.
+            for node in cluster.nodes.iter_mut().rev() {
+                node.start().await;
+            }
+        } else {
+            cluster.start_all().await;
+        }
+        cluster.await_service().await;
+        load.await_progress().await;
+    }
+    load.stop().await.assert_nothing_lost(&cluster).await;
+    keys::assert_right(&cluster, 2_000).await;
+}
+
+#[tokio::test]
+async fn all_nodes_are_stopped_in_order_and_return() {
+    let mut cluster = Cluster::create(3).await;
+    let mut met = Load::start(&cluster, 3).await.stop().await;
+    assert_eq!(met.errors, [""; 0]);
+    for node in &mut cluster.nodes {
+        node.stop().await;
+    }
+    cluster.start_all().await;
+    cluster.await_service().await;
+    met.assert_nothing_lost(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_node_crashes_again_while_it_comes_back() {
+    let mut cluster = Cluster::create(3).await;
+    let load = Load::start(&cluster, 2).await;
+    for pause_ms in [0, 20, 50, 100, 200, 400] {
+        cluster.nodes[1].kill();
+        cluster.nodes[1].spawn();
+        // The time is what is tried here: the crash falls into different parts of its coming back.
+        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        cluster.nodes[1].crash_and_restart().await;
+    }
+    cluster.await_service().await;
+    load.await_progress().await;
+    load.stop().await.assert_nothing_lost(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_node_stands_still_and_goes_on() {
+    let cluster = Cluster::create(3).await;
+    let load = Load::start(&cluster, 3).await;
+    for (which, victim) in cluster.nodes.iter().enumerate() {
+        victim.suspend();
+        // The others notice, and say so.
+        let other = &cluster.nodes[(which + 1) % 3];
+        eventually("the others miss it", async || {
+            let status = carousel_tests::cluster::status_at(other).await;
+            let seen = status.nodes.iter().find(|node| node.address == victim.address());
+            if seen.is_some_and(|node| !node.reachable) { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        victim.resume();
+        eventually("the others find it again", async || {
+            let status = carousel_tests::cluster::status_at(other).await;
+            if status.nodes.iter().all(|node| node.reachable) { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+        cluster.await_service().await;
+        load.await_progress().await;
+    }
+    load.stop().await.assert_nothing_lost(&cluster).await;
+    let status = cluster.status().await;
+    assert!(status.nodes.iter().all(|node| node.incarnation == 1), "nobody restarted: {status:?}");
+}

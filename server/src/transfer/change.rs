@@ -118,7 +118,8 @@ impl Shard {
                 }
                 self.advance_change(index);
             }
-            Change::Closing { .. } if !matches!(self.standing, Standing::Member { incarnation: Some(_), .. }) => {}
+            Change::Closing { .. }
+                if !matches!(self.standing, Standing::Member { incarnation: Some(_), .. }) => {}
             Change::Closing { target } => {
                 if !in_step(lead, target) {
                     // A newcomer was lost before anything was proposed: serve on, fill it again.

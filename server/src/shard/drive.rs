@@ -140,6 +140,8 @@ pub struct ShardHandle {
     /// Waits for fdatasync: per turn, what may leave then.
     unsynced: RefCell<VecDeque<Unsynced>>,
     seals: RefCell<Vec<(oneshot::Sender<SealReports>, SealReports)>>,
+    /// Seals asked for before this process may say anything of its copies.
+    early_seals: RefCell<Vec<(Epoch, Arc<Vec<SlotId>>, oneshot::Sender<SealReports>)>>,
     park_ns: Cell<u64>,
     hold_ns: Cell<u64>,
     ticks_open: Cell<bool>,
@@ -193,6 +195,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         clock: std::time::Instant::now(),
         unsynced: RefCell::default(),
         seals: RefCell::default(),
+        early_seals: RefCell::default(),
         park_ns: Cell::new(0),
         hold_ns: Cell::new(0),
         ticks_open: Cell::new(true),
@@ -345,9 +348,13 @@ impl ShardHandle {
                 self.wake_waiting();
             }
             ToShard::Seal { epoch, slots, reply } => {
-                let reports = self.core.borrow_mut().seal(epoch, &slots);
-                self.seals.borrow_mut().push((reply, reports));
-                self.flush.set();
+                if self.core.borrow().has_begun() {
+                    self.seal(epoch, &slots, reply);
+                } else {
+                    // The node that restarted is most often the best successor of itself, and moments from being able
+                    // to report: answered with nothing, the coordinator would choose among the others.
+                    self.early_seals.borrow_mut().push((epoch, slots, reply));
+                }
             }
             ToShard::ChangeRefused { slot, epoch } => self.core.borrow_mut().change_refused(slot, epoch),
             ToShard::Reserve { duration, reply } => {
@@ -372,9 +379,18 @@ impl ShardHandle {
                 self.core.borrow_mut().begin(whole);
                 let noted = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.begin(incarnation));
                 let _ = reply.send(noted);
+                for (epoch, slots, reply) in self.early_seals.take() {
+                    self.seal(epoch, &slots, reply);
+                }
             }
             ToShard::Stop(_) => unreachable!("handled by the mailbox loop"),
         }
+    }
+
+    fn seal(&self, epoch: Epoch, slots: &[SlotId], reply: oneshot::Sender<SealReports>) {
+        let reports = self.core.borrow_mut().seal(epoch, slots);
+        self.seals.borrow_mut().push((reply, reports));
+        self.flush.set();
     }
 
     /// Starts to serve a client.

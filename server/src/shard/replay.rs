@@ -105,6 +105,11 @@ impl Shard {
         Some(())
     }
 
+    /// [`Self::begin`] was called.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// The process begins. `whole`: what the log had is everything that the node ever acknowledged, so every copy
     /// in it is whole.
     pub fn begin(&mut self, whole: bool) {

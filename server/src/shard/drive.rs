@@ -592,6 +592,10 @@ async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         handle.close_idle_clients(now);
         handle.retry_log();
         handle.publish_metrics();
+        if handle.core.borrow().is_reserved() {
+            // A turn ends a reservation whose time has passed, and no client makes one here until then.
+            handle.touch();
+        }
         handle.wake_waiting();
         handle.end_batch();
     }

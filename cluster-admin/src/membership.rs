@@ -15,15 +15,19 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// `cluster-admin create`: asks the first of `nodes`, which does the rest.
 pub async fn create(target: &Target, nodes: &[Address]) -> Result<Verdict> {
     let created = create_cluster(target, nodes).await?;
+    // Fewer nodes than copies wanted hold one each.
+    let there = |wanted: u8| usize::from(wanted).min(created.nodes.len());
     say(format!(
         "created cluster {} of {}: {} of each slot, a write is acknowledged once {} it",
         created.cluster_id,
         human::plural(created.nodes.len() as u64, "node"),
-        if created.replicas == 1 { "1 copy".to_owned() } else { format!("{} copies", created.replicas) },
-        if created.write_quorum == 1 {
-            "1 node holds".to_owned()
-        } else {
-            format!("{} nodes hold", created.write_quorum)
+        match there(created.replicas) {
+            1 => "1 copy".to_owned(),
+            copies => format!("{copies} copies"),
+        },
+        match there(created.write_quorum) {
+            1 => "1 node holds".to_owned(),
+            nodes => format!("{nodes} nodes hold"),
         },
     ));
     for node in &created.nodes {

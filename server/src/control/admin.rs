@@ -11,7 +11,7 @@ use futures::future::join_all;
 use serde::Serialize;
 
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, ask};
-use super::probe::{Probe, probe, reserve};
+use super::probe::{Probe, probe, release, reserve};
 use super::request::ControlRequest;
 use super::run::Control;
 use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec};
@@ -70,17 +70,21 @@ impl Control {
         if self.group.state().borrow().cluster_id.is_some() {
             return Err("ERR this node is a member of a cluster already".into());
         }
-        let waits = self.shards.iter().map(|shard| {
-            let (reply, empty) = futures::channel::oneshot::channel();
-            shard.send(crate::shard::drive::ToShard::Reserve { duration: duration.min(RESERVATION), reply });
-            empty
-        });
-        let empty = join_all(waits).await.into_iter().all(|empty| empty.unwrap_or(false));
-        if empty {
-            Ok("reserved")
-        } else {
-            Err("ERR this node holds keys: only an empty node can join".into())
+        let ask_shards = async |duration: Duration| {
+            let waits = self.shards.iter().map(|shard| {
+                let (reply, empty) = futures::channel::oneshot::channel();
+                shard.send(crate::shard::drive::ToShard::Reserve { duration, reply });
+                empty
+            });
+            join_all(waits).await.into_iter().all(|empty| empty.unwrap_or(false))
+        };
+        if ask_shards(duration.min(RESERVATION)).await {
+            return Ok("reserved");
         }
+        // Those of its shards that are empty serve on.
+        ask_shards(Duration::ZERO).await;
+        Err("ERR this node holds keys; only an empty node can join: FLUSHALL it first if they are not needed"
+            .into())
     }
 
     /// Who is at these addresses; each must be an empty node without a cluster.
@@ -132,10 +136,14 @@ impl Control {
                 process: probed.process,
             });
         }
-        for address in addresses {
-            reserve(address, password, RESERVATION).await.map_err(|why| format!("ERR {why}"))?;
-        }
         Ok(specs)
+    }
+
+    /// Keeps clients out of nodes that are about to join; all or none.
+    async fn reserve_newcomers(&self, addresses: &[String]) -> Result<(), String> {
+        reserve(addresses, self.view.settings().password(), RESERVATION)
+            .await
+            .map_err(|why| format!("ERR {why}"))
     }
 
     async fn create(&self, addresses: Vec<String>) -> Result<Created, String> {
@@ -150,6 +158,7 @@ impl Control {
                 "ERR the node that is asked to create a cluster must be one of its nodes: name it too".into(),
             );
         }
+        self.reserve_newcomers(&addresses).await?;
         let cluster_id = NodeId(crate::boot::random_bytes());
         let placement: Vec<_> = members.iter().map(placement_member).collect();
         let command = ConfigCommand::Create {
@@ -178,9 +187,13 @@ impl Control {
         let specs = self.probe_newcomers(std::slice::from_ref(&address)).await?;
         let spec = specs.into_iter().next().expect("one address, one node");
         let id = spec.id;
+        self.reserve_newcomers(std::slice::from_ref(&address)).await?;
         match self.propose(ConfigCommand::AddMember(spec)).await? {
             ConfigReply::Registered(_) => {}
-            ConfigReply::Refused(why) => return Err(format!("ERR {why}")),
+            ConfigReply::Refused(why) => {
+                release(std::slice::from_ref(&address), self.view.settings().password()).await;
+                return Err(format!("ERR {why}"));
+            }
             other => return Err(format!("ERR the config group answered {other:?}")),
         }
         let state = self.state_with(|state| state.members.contains_key(&id)).await?;

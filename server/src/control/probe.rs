@@ -103,15 +103,35 @@ pub(super) async fn probe(address: &str, password: Option<&str>) -> Result<Probe
     }
 }
 
-/// Keeps clients out of a node that is about to join.
+/// Keeps clients out of nodes that are about to join, for `duration` at most.
 ///
 /// # Errors
-/// As [`call`]; and where the node holds keys or is a member.
-pub(super) async fn reserve(address: &str, password: Option<&str>, duration: Duration) -> Result<(), String> {
+/// As [`call`]; and where a node holds keys or is a member. Then all of them are as they were.
+pub(super) async fn reserve(
+    addresses: &[String],
+    password: Option<&str>,
+    duration: Duration,
+) -> Result<(), String> {
+    for (i, address) in addresses.iter().enumerate() {
+        if let Err(why) = reserve_one(address, password, duration).await {
+            release(&addresses[..i], password).await;
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// Lets clients in again. A node that cannot be told so does it by itself when its time is over.
+pub(super) async fn release(addresses: &[String], password: Option<&str>) {
+    let told = addresses.iter().map(|address| reserve_one(address, password, Duration::ZERO));
+    futures::future::join_all(told).await;
+}
+
+async fn reserve_one(address: &str, password: Option<&str>, duration: Duration) -> Result<(), String> {
     let ms = duration.as_millis().to_string();
     match call(address, password, &[b"CAROUSEL", b"RESERVE", ms.as_bytes()]).await? {
         Reply::Bulk(_) => Ok(()),
-        Reply::Error(text) => Err(format!("{address}: {}", String::from_utf8_lossy(text.as_ref()))),
+        Reply::Error(text) => Err(format!("{address}: {}", text.strip_prefix("ERR ").unwrap_or(&text))),
         other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
     }
 }

@@ -290,6 +290,11 @@ impl Shard {
         true
     }
 
+    /// Clients are kept out by [`Self::reserve`].
+    pub fn is_reserved(&self) -> bool {
+        matches!(self.standing, Standing::Reserved { .. })
+    }
+
     fn set_lone(&mut self) {
         self.standing = Standing::Lone;
         for slot in &mut self.slots {

@@ -54,6 +54,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         started: crate::control::accept::wall_clock(),
         executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
     };
+    let holds_copies = shards.iter().any(Shard::holds_cluster_copies);
     let view = Arc::new(NodeView::new(settings.clone(), MapView::lone(me), shard_count, process_identity));
     let (senders, mailboxes): (Vec<Sender<ToShard>>, Vec<Mailbox<ToShard>>) =
         (0..shard_count).map(|_| mailbox()).unzip();
@@ -92,7 +93,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         mailbox: from_shards,
         clients,
         peers,
-        found: FoundOnDisk { dir, marks, is_logged: settings.appendonly },
+        found: FoundOnDisk { dir, marks, is_logged: settings.appendonly, holds_copies },
         ready: Box::new(move || tracing::info!("{banner}")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

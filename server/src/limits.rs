@@ -18,6 +18,13 @@ pub const BULK_BYTES_MIN: u64 = 1024 * 1024;
 /// The most that `proto-max-bulk-len` may say: positions in a request, and the length of a record, are 32 bits wide.
 pub const BULK_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// For requests that one shard sends to another: they were within the client's limits.
+pub const BETWEEN_SHARDS: carousel_protocol::resp::Limits = carousel_protocol::resp::Limits {
+    args_max: REQUEST_ARGS_MAX,
+    bulk_bytes_max: BULK_BYTES_MAX as usize,
+    inline_bytes_max: INLINE_BYTES_MAX,
+};
+
 /// Bytes of one inline request, as in Redis.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 

@@ -27,6 +27,8 @@ struct Held {
 struct Hole {
     at: usize,
     filling: Filling,
+    /// What the part that was executed here waits for.
+    holds: Vec<Hold>,
 }
 
 /// Where a missing reply comes from.
@@ -71,16 +73,12 @@ impl Batch {
             return;
         }
         let end = self.out.len();
-        // A lone node's turn is durable as a whole: one mark per turn is enough.
-        if matches!(hold, Hold::Turn(_)) && self.held.last().is_some_and(|held| held.hold == hold) {
-            return;
-        }
         self.held.push(Held { hold, start, end });
     }
 
-    /// A reply belongs at the present end of `out`.
-    pub(super) fn hole(&mut self, filling: Filling) {
-        self.holes.push(Hole { at: self.out.len(), filling });
+    /// A reply belongs at the present end of `out`; it may leave when `holds` have been released as well.
+    pub(super) fn hole(&mut self, filling: Filling, holds: Vec<Hold>) {
+        self.holes.push(Hole { at: self.out.len(), filling, holds });
     }
 
     /// The errand to `shard`, made on first use.
@@ -104,7 +102,9 @@ impl Batch {
             return Settled::No;
         }
         // Released marks go from the front; what is lost stays until it is rewritten.
-        if !overdue && self.held.iter().any(|held| shard.hold_state(held.hold) == HoldState::Held) {
+        let holds = self.holes.iter().flat_map(|hole| hole.holds.iter().copied());
+        let mut holds = self.held.iter().map(|held| held.hold).chain(holds);
+        if !overdue && holds.any(|hold| shard.hold_state(hold) == HoldState::Held) {
             return Settled::No;
         }
         self.assemble(shard);
@@ -133,7 +133,9 @@ impl Batch {
                 let hole = holes.next().expect("peeked");
                 whole.extend_from_slice(&self.out[at..hole.at]);
                 at = hole.at;
+                let failed = hole.holds.iter().find(|hold| shard.hold_state(**hold) != HoldState::Released);
                 match hole.filling {
+                    _ if failed.is_some() => write_unknown(shard, *failed.expect("is some"), &mut whole),
                     Filling::One { errand, reply } => {
                         let replies = self.errands[errand].replies.as_ref().expect("settled");
                         whole.extend_from_slice(replies.get(reply));
@@ -142,6 +144,9 @@ impl Batch {
                 }
             } else {
                 let held = failed.next().expect("peeked");
+                if held.start < at {
+                    continue; // a reply that waited for several slots, of which one failed already
+                }
                 whole.extend_from_slice(&self.out[at..held.start]);
                 write_unknown(shard, held.hold, &mut whole);
                 at = held.end;
@@ -167,4 +172,72 @@ pub(super) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
         }
     };
     out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use carousel_protocol::NodeId;
+    use carousel_protocol::command_table::Merge;
+    use carousel_protocol::resp::{Version, parse_reply};
+
+    use super::super::scatter::Source;
+    use super::*;
+    use crate::shard::ShardOptions;
+
+    /// A shard whose first turn never becomes durable: what is held by it stays held.
+    fn shard() -> Shard {
+        let id = ShardId(0);
+        Shard::new(ShardOptions { id, shard_count: 1, me: NodeId::default(), hash_seed: 1, log: true })
+    }
+
+    fn reply(batch: &mut Batch, text: &str, holds: &[Hold]) {
+        let start = batch.out.len();
+        batch.out.extend_from_slice(text.as_bytes());
+        holds.iter().for_each(|hold| batch.hold(*hold, start));
+    }
+
+    fn replies(mut bytes: &[u8]) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some((_, used)) = parse_reply(bytes).expect("whole replies") {
+            texts.push(String::from_utf8_lossy(&bytes[..used]).trim_end().to_string());
+            bytes = &bytes[used..];
+        }
+        assert!(bytes.is_empty());
+        texts
+    }
+
+    #[test]
+    fn nothing_of_a_turn_that_is_not_durable_leaves_as_a_success() {
+        let (shard, mut batch) = (shard(), Batch::default());
+        reply(&mut batch, "+PONG\r\n", &[]);
+        (0..3).for_each(|_| reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]));
+        assert_eq!(batch.settle(&shard, false), Settled::No);
+        assert_eq!(batch.settle(&shard, true), Settled::Yes);
+        let left = replies(&batch.out);
+        assert_eq!((left.len(), left[0].as_str()), (4, "+PONG"));
+        assert!(left[1..].iter().all(|text| text.starts_with("-NOQUORUM")), "{left:?}");
+    }
+
+    #[test]
+    fn a_reply_that_waits_for_several_slots_fails_once() {
+        let (shard, mut batch) = (shard(), Batch::default());
+        reply(&mut batch, "*0\r\n", &[Hold::Turn(0), Hold::Turn(1), Hold::Turn(2)]);
+        reply(&mut batch, "+PONG\r\n", &[]);
+        assert_eq!(batch.settle(&shard, true), Settled::Yes);
+        let left = replies(&batch.out);
+        assert!(left[0].starts_with("-NOQUORUM") && left[1] == "+PONG" && left.len() == 2, "{left:?}");
+    }
+
+    #[test]
+    fn a_gathered_reply_waits_for_its_own_part_and_fails_as_a_whole() {
+        let (shard, mut batch) = (shard(), Batch::default());
+        let mut gather = Gather::new(Merge::Ok, Version::Resp2);
+        gather.add(Source::Here(b"+OK\r\n".to_vec()), Vec::new());
+        batch.hole(Filling::Gathered(gather), vec![Hold::Turn(0), Hold::Turn(0)]);
+        reply(&mut batch, "+PONG\r\n", &[]);
+        assert_eq!(batch.settle(&shard, false), Settled::No);
+        assert_eq!(batch.settle(&shard, true), Settled::Yes);
+        let left = replies(&batch.out);
+        assert!(left[0].starts_with("-NOQUORUM") && left[1] == "+PONG" && left.len() == 2, "{left:?}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use carousel_protocol::ShardId;
 use carousel_protocol::command_table::{self, CommandSpec, Place};
-use carousel_protocol::resp::{Argv, Limits, Parsed, RequestParser, Version};
+use carousel_protocol::resp::{Argv, Parsed, RequestParser, Version};
+use carousel_protocol::{ShardId, key_slot};
 
 use super::batch::write_unknown;
 use crate::Now;
@@ -114,7 +114,7 @@ impl RemoteBatch {
 
     /// Executes the next request; false when it has to wait.
     fn execute_next(&mut self, shard: &mut Shard, now: Now, park_ns: u64, refuse: &RefuseWrite<'_>) -> bool {
-        let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
+        let (mut parser, mut args) = (RequestParser::new(crate::limits::BETWEEN_SHARDS), Vec::new());
         let input = &self.requests[self.at..];
         let Ok(Parsed::Complete { consumed }) = parser.parse(input, &mut args) else {
             unreachable!("the sending shard encodes whole requests");
@@ -132,9 +132,16 @@ impl RemoteBatch {
             let holds = shard.execute_on_any(now, request, out);
             self.held.extend(holds.into_iter().filter(|hold| *hold != Hold::None).map(|hold| (hold, reply)));
         } else {
-            match shard.execute(now, request, out) {
-                Ok(Hold::None) => {}
-                Ok(hold) => self.held.push((hold, reply)),
+            let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+            let executed = match slots.as_slice() {
+                [] | [_] => shard.execute(now, request, out).map(|hold| vec![hold]),
+                several => shard.execute_across(now, request, several, out),
+            };
+            match executed {
+                Ok(holds) => {
+                    let holds = holds.into_iter().filter(|hold| *hold != Hold::None);
+                    self.held.extend(holds.map(|hold| (hold, reply)));
+                }
                 Err(Refusal::Answer(text)) => push_error(out, &text),
                 Err(Refusal::Park(text)) => {
                     let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + park_ns);

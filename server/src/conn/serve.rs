@@ -15,7 +15,7 @@ use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
 use crate::runtime::{Reader, Runtime, Stream, Writer};
 use crate::shard::drive::ShardHandle;
-use crate::shard::{Refusal, Request};
+use crate::shard::{Hold, Refusal, Request};
 use crate::{Now, limits};
 
 /// Why a batch ended before its input did.
@@ -271,10 +271,14 @@ impl Connection {
             push_error(&mut self.batch.out, "CROSSSLOT Keys in request don't hash to the same slot");
             return ControlFlow::Continue(());
         }
-        let mut owners = spec.key_indices(argv.len()).map(|i| self.handle.owner(key_slot(argv.get(i))));
-        let first = owners.next().expect("it has keys");
-        if owners.all(|owner| owner == first) {
-            return self.run_on_slot(now, spec, slot, argv);
+        let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+        if slots.iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
+            return self.run_across(now, Request { spec, slot, argv, version: self.session.version }, &slots);
+        }
+        let first = self.handle.owner(slot);
+        if slots.iter().all(|slot| self.handle.owner(*slot) == first) {
+            self.send_whole(first, argv);
+            return ControlFlow::Continue(());
         }
         if spec.merge == Merge::None {
             push_error(
@@ -289,17 +293,39 @@ impl Connection {
     }
 
     fn run_request(&mut self, now: Now, request: Request<'_>) -> ControlFlow<Pause> {
-        let refused = self.handle.refuse_write(&self.handle.core.borrow(), request.spec, request.argv);
-        if let Some(text) = refused {
-            push_error(&mut self.batch.out, text);
-            return ControlFlow::Continue(());
-        }
         let start = self.batch.out.len();
+        if let Some(text) = self.refuse_write(request) {
+            return self.answer(Err(Refusal::Answer(text.into())), now, start);
+        }
         let result = self.handle.core.borrow_mut().execute(now, request, &mut self.batch.out);
+        let held = result.map(|hold| self.batch.hold(hold, start));
+        self.answer(held, now, start)
+    }
+
+    /// A command with keys of several slots, all of this shard.
+    fn run_across(&mut self, now: Now, request: Request<'_>, slots: &[SlotId]) -> ControlFlow<Pause> {
+        let start = self.batch.out.len();
+        if let Some(text) = self.refuse_write(request) {
+            return self.answer(Err(Refusal::Answer(text.into())), now, start);
+        }
+        let result = self.handle.core.borrow_mut().execute_across(now, request, slots, &mut self.batch.out);
+        let held = result.map(|holds| holds.into_iter().for_each(|hold| self.batch.hold(hold, start)));
+        self.answer(held, now, start)
+    }
+
+    #[inline]
+    fn refuse_write(&self, request: Request<'_>) -> Option<&'static str> {
+        self.handle.refuse_write(&self.handle.core.borrow(), request.spec, request.argv)
+    }
+
+    /// What becomes of a request that was executed, with its reply from `start` on, or refused.
+    #[inline]
+    fn answer(&mut self, result: Result<(), Refusal>, now: Now, start: usize) -> ControlFlow<Pause> {
         match result {
-            Ok(hold) => self.batch.hold(hold, start),
+            Ok(()) => {}
             Err(Refusal::Answer(text)) => push_error(&mut self.batch.out, &text),
             Err(Refusal::Park(text)) => {
+                debug_assert_eq!(start, self.batch.out.len(), "a parked request has no reply yet");
                 let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
                 if now.mono_ns < since + self.handle.park_ns() {
                     return ControlFlow::Break(Pause::Parked);
@@ -327,25 +353,12 @@ impl Connection {
     /// A command that several shards execute a part of.
     fn run_on_shards(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
         let mut gather = Gather::new(spec.merge, self.session.version);
+        let mut holds = Vec::new();
         for share in scatter::split(spec, argv, self.handle.shard_count) {
             if share.shard == self.handle.id {
-                let (mut parser, mut args) = (RequestParser::new(Limits::default()), Vec::new());
-                let parsed = parser.parse(&share.request, &mut args);
-                assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
-                let argv = parser.argv(&share.request, &args);
-                let mut out = Vec::new();
-                let refused = self.handle.refuse_write(&self.handle.core.borrow(), spec, argv);
-                match refused {
-                    Some(text) => push_error(&mut out, text),
-                    None => {
-                        let slot = scatter::slot_of(spec, argv).unwrap_or_else(|| self.handle.first_slot());
-                        let request = Request { spec, slot, argv, version: self.session.version };
-                        let start = self.batch.out.len();
-                        let holds = self.handle.core.borrow_mut().execute_on_any(now, request, &mut out);
-                        holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
-                    }
-                }
-                gather.add(Source::Here(out), share.keys);
+                let (reply, held) = self.run_share(now, spec, &share.request);
+                holds.extend(held.into_iter().filter(|hold| *hold != Hold::None));
+                gather.add(Source::Here(reply), share.keys);
             } else {
                 let errand = self.batch.errand(share.shard);
                 let reply = self.batch.errands[errand].count;
@@ -354,7 +367,38 @@ impl Connection {
                 gather.add(Source::Errand { errand, reply }, share.keys);
             }
         }
-        self.batch.hole(Filling::Gathered(gather));
+        self.batch.hole(Filling::Gathered(gather), holds);
+    }
+
+    /// This shard's part of a command: its reply, and what that waits for.
+    fn run_share(&mut self, now: Now, spec: &'static CommandSpec, request: &[u8]) -> (Vec<u8>, Vec<Hold>) {
+        let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
+        let parsed = parser.parse(request, &mut args);
+        assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
+        let argv = parser.argv(request, &args);
+        let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+        let slot = slots.first().copied().unwrap_or_else(|| self.handle.first_slot());
+        let request = Request { spec, slot, argv, version: self.session.version };
+        let mut out = Vec::new();
+        if let Some(text) = self.refuse_write(request) {
+            push_error(&mut out, text);
+            return (out, Vec::new());
+        }
+        let mut core = self.handle.core.borrow_mut();
+        let executed = if slots.is_empty() {
+            Ok(core.execute_on_any(now, request, &mut out))
+        } else {
+            core.execute_across(now, request, &slots, &mut out)
+        };
+        let holds = executed.unwrap_or_else(|refusal| {
+            // The other shards have their parts already: waiting here would only make the command less whole.
+            match refusal {
+                Refusal::Answer(text) => push_error(&mut out, &text),
+                Refusal::Park(text) => push_error(&mut out, &text),
+            }
+            Vec::new()
+        });
+        (out, holds)
     }
 
     /// A command of one other shard.
@@ -364,7 +408,7 @@ impl Connection {
         let reply = self.batch.errands[errand].count;
         carousel_protocol::resp::encode_request(&mut self.batch.errands[errand].requests, &args);
         self.batch.errands[errand].count += 1;
-        self.batch.hole(Filling::One { errand, reply });
+        self.batch.hole(Filling::One { errand, reply }, Vec::new());
     }
 
     /// A command that needs only the connection and what the node publishes.

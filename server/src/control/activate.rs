@@ -16,6 +16,8 @@ pub struct FoundOnDisk {
     pub marks: LogMarks,
     /// This process keeps a log.
     pub is_logged: bool,
+    /// The logs had copies of a cluster's slots.
+    pub holds_copies: bool,
 }
 
 impl FoundOnDisk {

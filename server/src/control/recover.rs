@@ -20,25 +20,42 @@ use crate::shard::mailbox::Sender;
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a member may take to seal; the slots of those who do not answer wait for the next round.
 const SEAL_TIMEOUT: Duration = Duration::from_millis(1500);
-/// Between rounds that left slots unrecovered.
+/// Between rounds that left slots unrecovered, at first and at most.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Watches the agreed state and recovers whenever this node leads the config group and slots are down.
 pub(super) async fn recover_slots(group: ConfigGroup, me: NodeId, shards: Vec<Sender<ToShard>>) {
-    let mut states = group.state();
+    let (mut states, mut reach) = (group.state(), group.unreachable());
+    let mut pause = RETRY_PAUSE;
     loop {
         let state = states.borrow_and_update().clone();
         let down = state.slots.runs().iter().any(|run| run.recovering);
         if down && group.leader() == Some(me) {
             match recover_round(&group, me, &shards).await {
-                Ok(0) => {}
+                Ok(0) => pause = (pause * 2).min(RETRY_PAUSE_MAX),
                 Ok(slots) => {
                     tracing::info!(slots, "recovered slots of restarted nodes");
+                    pause = RETRY_PAUSE;
                     continue;
                 }
                 Err(error) => tracing::warn!(%error, "a recovery round failed; the next one follows"),
             }
-            tokio::time::sleep(RETRY_PAUSE).await;
+            // Each round costs an epoch and a durable promise on every copy: while nobody comes back they become rare.
+            if states.borrow_and_update().members != state.members {
+                pause = RETRY_PAUSE;
+                continue;
+            }
+            tokio::select! {
+                changed = states.changed() => if changed.is_err() { return },
+                changed = reach.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    pause = RETRY_PAUSE;
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
         } else if down {
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { return },

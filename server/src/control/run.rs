@@ -91,7 +91,8 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
     let stop = Arc::new(Notify::new());
     let options = GroupOptions::new(found.dir.config_dir(), me);
     let group = ConfigGroup::open(options, node_handler(&view, &shards)).await?;
-    let was_member = group.is_initialized().await;
+    // A member whose memory of the cluster is gone waits as well: its copies are not a lone node's to serve.
+    let was_member = group.is_initialized().await || found.holds_copies;
     if was_member {
         // Nobody is served, and nothing dropped, until the state names this process.
         let state = group.state().borrow().clone();

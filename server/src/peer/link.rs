@@ -3,7 +3,7 @@
 //! The shard that leads dials ([`lead`]), the one that holds copies accepts ([`follow`]). Either way one half
 //! reads into the state machine and one half writes what the turns leave; when one ends, so does the other.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const REDIAL_MAX: Duration = Duration::from_millis(500);
 pub struct LinkOut {
     queued: RefCell<Vec<u8>>,
     more: LocalNotify,
-    overflowed: Cell<bool>,
+    overflowed: LocalNotify,
 }
 
 impl LinkOut {
@@ -39,7 +39,7 @@ impl LinkOut {
         let mut queued = self.queued.borrow_mut();
         // (One record may be longer than the limit, so an empty queue takes anything.)
         if !queued.is_empty() && queued.len() + bytes.len() > PEER_OUT_BYTES_MAX {
-            self.overflowed.set(true);
+            self.overflowed.set();
         } else if queued.is_empty() {
             *queued = bytes;
         } else {
@@ -48,13 +48,14 @@ impl LinkOut {
         self.more.set();
     }
 
-    /// Writes what is queued until the link fails.
+    /// Writes what is queued until the link fails, or has overflowed.
     async fn write_to(&self, writer: &mut impl Writer) {
+        either(self.write_queued(writer), self.overflowed.wait()).await;
+    }
+
+    async fn write_queued(&self, writer: &mut impl Writer) {
         loop {
             let bytes = self.queued.take();
-            if self.overflowed.get() {
-                return;
-            }
             if bytes.is_empty() {
                 self.more.wait().await;
             } else if writer.write_all(bytes).await.0.is_err() {
@@ -97,12 +98,12 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
         if let Ok(stream) = R::connect(address).await {
             let (mut reader, mut writer) = stream.split();
             if writer.write_all(Hello::ShardLink(hello).encode()).await.0.is_ok() {
-                pause = REDIAL_FIRST;
                 let out = Rc::new(LinkOut::default());
                 handle.links_out.borrow_mut().insert(peer, out.clone());
                 handle.core.borrow_mut().link_up(peer);
                 handle.touch();
                 let read = read_from(&mut reader, |bytes| {
+                    pause = REDIAL_FIRST; // it is really there, and has this shard
                     let result = handle.core.borrow_mut().from_replica(peer, bytes);
                     handle.touch();
                     result
@@ -160,6 +161,9 @@ fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(Shard
     let core = handle.core.borrow();
     let Standing::Member { state, incarnation: Some(incarnation) } = &core.standing else { return None };
     let spec = &state.members.get(&node)?.spec;
+    if shard.0 >= spec.shards {
+        return None; // it has fewer shards now than when this link was made
+    }
     let hello = ShardLinkHello {
         cluster_id: state.cluster_id?,
         from: core.options.me,

@@ -128,6 +128,7 @@ impl Shard {
         self.apply_up_to(index, Seq(u64::MAX));
         let state = &mut self.slots[index];
         let effect_seq = state.last_seq;
+        state.commit = state.last_seq;
         state.serve = if is_planted(Bug::NoBarrier) { Serve::Leading } else { Serve::Waiting };
         let barrier = state.last_seq.next();
         let replication = state.replication_mut();

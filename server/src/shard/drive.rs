@@ -370,7 +370,7 @@ impl ShardHandle {
             ToShard::Synced(Err(error)) => {
                 tracing::error!(%error, "this shard acknowledges nothing more");
                 if let Some(log) = self.log.borrow_mut().as_mut() {
-                    log.fail();
+                    log.fail(&error);
                 }
                 let _ = self.control.send(ToControl::LogFailed);
             }

@@ -63,6 +63,26 @@ impl Shard {
         Ok(self.execute_admitted(now, request, out))
     }
 
+    /// Executes a request whose keys are of several slots of this shard, which a lone node and a cluster of one allow.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of one of the slots, with nothing executed and nothing appended.
+    pub fn execute_across(
+        &mut self,
+        now: Now,
+        request: Request<'_>,
+        slots: &[SlotId],
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<Hold>, Refusal> {
+        let write = request.spec.flags.contains(Flags::WRITE);
+        slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
+        let hold = self.execute_admitted(now, request, out);
+        Ok(match self.standing {
+            Standing::Member { .. } => slots.iter().map(|slot| self.hold_of(*slot)).collect(),
+            Standing::Lone | Standing::Reserved { .. } => vec![hold],
+        })
+    }
+
     /// Executes a request that is about no one slot: on those that are led here, as KEYS, DBSIZE, SCAN and FLUSHALL
     /// do, or on whatever the shard holds.
     pub fn execute_on_any(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {

@@ -1,6 +1,7 @@
 //! A shard's log as its driver uses it: turns go in, and come out when they are durable enough.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use carousel_protocol::Incarnation;
@@ -27,7 +28,8 @@ pub struct Journal {
     waiting: VecDeque<(LogPosition, u64)>,
     /// What found no room, in order.
     backlog: Vec<u8>,
-    failed: bool,
+    /// The log's directory, once it has failed: nothing is acknowledged any more, whatever is written later.
+    failed: Option<PathBuf>,
 }
 
 impl Journal {
@@ -42,7 +44,7 @@ impl Journal {
         on_sync: impl Fn(Result<LogPosition, SyncError>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let syncer = log.start_syncer(policy, on_sync)?;
-        Ok(Self { log, _syncer: syncer, waiting: VecDeque::new(), backlog: Vec::new(), failed: false })
+        Ok(Self { log, _syncer: syncer, waiting: VecDeque::new(), backlog: Vec::new(), failed: None })
     }
 
     /// Writes a turn's records. Returns whether the turn has to wait for [`Self::synced`]; if not it is durable
@@ -51,6 +53,7 @@ impl Journal {
     /// # Errors
     /// The log has failed for good, or found no room for too much: this shard must acknowledge nothing more.
     pub fn append(&mut self, records: &[Bytes], turn: u64, promise: bool) -> Result<bool, AppendError> {
+        self.check()?;
         if self.backlog.is_empty() {
             match records {
                 [] => {}
@@ -87,13 +90,16 @@ impl Journal {
                     self.backlog.extend_from_slice(records);
                 }
                 if self.backlog.len() > BACKLOG_BYTES_MAX {
-                    self.failed = true;
+                    self.failed = Some(path.clone());
                     return Err(AppendError::Failed { path });
                 }
                 Ok(())
             }
             Err(error) => {
-                self.failed = true;
+                let (AppendError::NoSpace { path }
+                | AppendError::Write { path, .. }
+                | AppendError::Failed { path }) = &error;
+                self.failed = Some(path.clone());
                 Err(error)
             }
         }
@@ -104,6 +110,7 @@ impl Journal {
     /// # Errors
     /// As [`Self::append`].
     pub fn retry(&mut self) -> Result<(), AppendError> {
+        self.check()?;
         if self.backlog.is_empty() {
             return Ok(());
         }
@@ -136,7 +143,7 @@ impl Journal {
     /// The text of an error reply.
     #[inline]
     pub fn admit(&mut self, bytes: usize) -> Result<(), &'static str> {
-        if self.failed {
+        if self.failed.is_some() {
             return Err(MISCONF_FAILED);
         }
         if !self.backlog.is_empty() {
@@ -150,8 +157,15 @@ impl Journal {
     }
 
     /// Nothing more is acknowledged by this shard.
-    pub fn fail(&mut self) {
-        self.failed = true;
+    pub fn fail(&mut self, error: &SyncError) {
+        self.failed = Some(error.path.clone());
+    }
+
+    fn check(&self) -> Result<(), AppendError> {
+        match &self.failed {
+            Some(path) => Err(AppendError::Failed { path: path.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Changes when the log is synced.

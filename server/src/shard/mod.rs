@@ -269,13 +269,17 @@ impl Shard {
         self.slots[index].replication_mut().tail.push_back(slot::TailRecord { seq, record });
         self.tail_order.push_back((index, seq));
         self.tail_bytes += len;
-        while self.tail_bytes > crate::limits::TAIL_BYTES_MAX {
-            let Some((oldest, seq)) = self.tail_order.pop_front() else { break };
+        while let Some(&(oldest, seq)) = self.tail_order.front() {
             let tail = &mut self.slots[oldest].replication_mut().tail;
             // A tail may have been cleared since; then its entries are gone already.
-            if tail.front().is_some_and(|front| front.seq == seq) {
+            let gone = tail.front().is_none_or(|front| front.seq != seq);
+            if !gone {
+                if self.tail_bytes <= crate::limits::TAIL_BYTES_MAX {
+                    break;
+                }
                 self.tail_bytes -= tail.pop_front().expect("has a front").record.len();
             }
+            self.tail_order.pop_front();
         }
     }
 

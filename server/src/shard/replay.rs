@@ -116,9 +116,16 @@ impl Shard {
         self.begun = Some(whole);
         for slot in &mut self.slots {
             if let Some(replication) = slot.replication.as_mut() {
-                replication.whole |= whole && replication.complete;
+                replication.whole = whole && replication.complete;
             }
         }
+    }
+
+    /// The log had copies that a cluster's epochs order: this node is, or was, a member.
+    pub fn holds_cluster_copies(&self) -> bool {
+        self.slots.iter().any(|slot| {
+            slot.replication.as_ref().is_some_and(|replication| replication.history.last_epoch() > Epoch(0))
+        })
     }
 
     /// Copies that lack something which the node has acknowledged, as far as known.

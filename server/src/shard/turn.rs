@@ -245,7 +245,7 @@ impl Shard {
                     lead.own_seq = lead.own_seq.max(seq);
                     self.recompute_commit(index);
                     self.advance_change(index);
-                } else {
+                } else if self.slots[index].replication.is_none() {
                     self.slots[index].commit = self.slots[index].commit.max(seq);
                 }
             }

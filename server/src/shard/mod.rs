@@ -23,6 +23,7 @@ use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
 
 use crate::command::{EffectSink, ExpireCycle, Tables};
 use crate::config::ClusterState;
+use crate::limits::ShardLimits;
 use crate::replication::Frames;
 use crate::shard::slot::{LinkId, PeerIndex, Slot};
 use crate::store::KeyHasher;
@@ -44,6 +45,8 @@ pub struct ShardOptions {
     pub hash_seed: u64,
     /// Records are written to a log (`appendonly yes`).
     pub log: bool,
+    /// Bounds of its work.
+    pub limits: ShardLimits,
 }
 
 /// The node's place in a cluster.
@@ -269,7 +272,7 @@ impl Shard {
         self.slots[index].replication_mut().tail.push_back(slot::TailRecord { seq, record });
         self.tail_order.push_back((index, seq));
         self.tail_bytes += len;
-        while self.tail_bytes > crate::limits::TAIL_BYTES_MAX {
+        while self.tail_bytes > self.options.limits.tail_bytes {
             let Some((oldest, seq)) = self.tail_order.pop_front() else { break };
             let tail = &mut self.slots[oldest].replication_mut().tail;
             // A tail may have been cleared since; then its entries are gone already.

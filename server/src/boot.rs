@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::control::accept::listen;
 use crate::control::{ControlSeat, FoundOnDisk, run_control};
+use crate::limits::ShardLimits;
 use crate::metrics::{MapView, NodeView, ProcessIdentity};
 use crate::persist::{
     DataDir, DiskStorage, Log, LogMarks, LogOptions, RecordHeader, SyncPolicy, append_record,
@@ -163,7 +164,8 @@ fn load(
     let hash_seed = u64::from_le_bytes(random_bytes());
     let mut shards: Vec<Shard> = (0..shard_count)
         .map(|id| {
-            Shard::new(ShardOptions { id: ShardId(id), shard_count, me, hash_seed, log: settings.appendonly })
+            let (id, limits) = (ShardId(id), ShardLimits::default());
+            Shard::new(ShardOptions { id, shard_count, me, hash_seed, log: settings.appendonly, limits })
         })
         .collect();
     if !settings.appendonly {

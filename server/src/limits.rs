@@ -66,6 +66,36 @@ pub const TRANSFER_WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// Slots of a shard whose set is being changed at a time.
 pub const CHANGES_ACTIVE_MAX: usize = 64;
 
+/// What bounds a shard's part in a cluster. Tests make the bounds small, to meet all of them with little data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShardLimits {
+    /// See [`TAIL_BYTES_MAX`].
+    pub tail_bytes: usize,
+    /// See [`TRANSFER_CHUNK_KEYS`].
+    pub chunk_keys: usize,
+    /// See [`TRANSFER_CHUNK_BYTES`].
+    pub chunk_bytes: usize,
+    /// See [`TRANSFER_TURN_BYTES`].
+    pub turn_bytes: usize,
+    /// See [`TRANSFER_WINDOW_BYTES`].
+    pub window_bytes: usize,
+    /// See [`CHANGES_ACTIVE_MAX`].
+    pub changes_active: usize,
+}
+
+impl Default for ShardLimits {
+    fn default() -> Self {
+        Self {
+            tail_bytes: TAIL_BYTES_MAX,
+            chunk_keys: TRANSFER_CHUNK_KEYS,
+            chunk_bytes: TRANSFER_CHUNK_BYTES,
+            turn_bytes: TRANSFER_TURN_BYTES,
+            window_bytes: TRANSFER_WINDOW_BYTES,
+            changes_active: CHANGES_ACTIVE_MAX,
+        }
+    }
+}
+
 /// Bytes of the longest frame between shards: one record, which may carry the longest key and value.
 pub const PEER_FRAME_BYTES_MAX: usize = 7 << 29;
 

@@ -187,7 +187,14 @@ mod tests {
     /// A shard whose first turn never becomes durable: what is held by it stays held.
     fn shard() -> Shard {
         let id = ShardId(0);
-        Shard::new(ShardOptions { id, shard_count: 1, me: NodeId::default(), hash_seed: 1, log: true })
+        Shard::new(ShardOptions {
+            id,
+            shard_count: 1,
+            me: NodeId::default(),
+            hash_seed: 1,
+            log: true,
+            limits: Default::default(),
+        })
     }
 
     fn reply(batch: &mut Batch, text: &str, holds: &[Hold]) {

@@ -377,6 +377,8 @@ impl ShardHandle {
             ToShard::Begin { incarnation, whole, reply } => {
                 self.incarnation.set(incarnation);
                 self.core.borrow_mut().begin(whole);
+                // Whether it is whole is read from what is published.
+                self.publish_metrics();
                 let noted = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.begin(incarnation));
                 let _ = reply.send(noted);
                 for (epoch, slots, reply) in self.early_seals.take() {

@@ -23,6 +23,7 @@ use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
 
 use crate::command::{EffectSink, ExpireCycle, Tables};
 use crate::config::ClusterState;
+use crate::limits::ShardLimits;
 use crate::replication::Frames;
 use crate::shard::slot::{LinkId, PeerIndex, Slot};
 use crate::store::KeyHasher;
@@ -44,6 +45,8 @@ pub struct ShardOptions {
     pub hash_seed: u64,
     /// Records are written to a log (`appendonly yes`).
     pub log: bool,
+    /// Bounds of its work.
+    pub limits: ShardLimits,
 }
 
 /// The node's place in a cluster.
@@ -274,7 +277,7 @@ impl Shard {
             // A tail may have been cleared since; then its entries are gone already.
             let gone = tail.front().is_none_or(|front| front.seq != seq);
             if !gone {
-                if self.tail_bytes <= crate::limits::TAIL_BYTES_MAX {
+                if self.tail_bytes <= self.options.limits.tail_bytes {
                     break;
                 }
                 self.tail_bytes -= tail.pop_front().expect("has a front").record.len();

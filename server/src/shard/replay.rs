@@ -130,6 +130,9 @@ impl Shard {
 
     /// Copies that lack something which the node has acknowledged, as far as known.
     pub fn copies_not_whole(&self) -> usize {
+        if self.begun == Some(false) && !self.active() {
+            return self.slots.len(); // which of them count is not known before the map is
+        }
         let replications = self.slots.iter().filter_map(|slot| slot.replication.as_ref());
         replications.filter(|replication| replication.role != Role::Outside && !replication.whole).count()
     }

@@ -9,7 +9,6 @@
 use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 
 use crate::config::ClusterState;
-use crate::limits::CHANGES_ACTIVE_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::replication::ToReplica;
 use crate::shard::slot::{Change, FollowerState, Lead, Serve};
@@ -59,7 +58,7 @@ impl Shard {
     /// Begins queued changes while there is room.
     pub(crate) fn begin_changes(&mut self) {
         for _ in 0..self.changes_queued.len() {
-            if self.changes_active == CHANGES_ACTIVE_MAX {
+            if self.changes_active >= self.options.limits.changes_active {
                 return;
             }
             let slot = self.changes_queued.pop_front().expect("counted");

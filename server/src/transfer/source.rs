@@ -4,7 +4,6 @@ use bytes::Bytes;
 use carousel_protocol::{Position, SlotId};
 
 use crate::command::Effect;
-use crate::limits::{TRANSFER_CHUNK_BYTES, TRANSFER_CHUNK_KEYS, TRANSFER_TURN_BYTES, TRANSFER_WINDOW_BYTES};
 use crate::replication::ToReplica;
 use crate::shard::slot::{FollowerState, PeerIndex};
 use crate::shard::{InFlight, Shard};
@@ -26,10 +25,11 @@ impl Shard {
 
     /// Goes on with transfers, as far as windows and the turn's budget allow.
     pub(crate) fn pump_transfers(&mut self) {
-        let mut budget = TRANSFER_TURN_BYTES;
+        let limits = self.options.limits;
+        let mut budget = limits.turn_bytes;
         for peer in 0..self.peers.len() {
             while let Some(&(slot, attach)) = self.peers[peer].transfers.front() {
-                if self.peers[peer].transfer_bytes >= TRANSFER_WINDOW_BYTES {
+                if self.peers[peer].transfer_bytes >= limits.window_bytes {
                     break; // an ack goes on
                 }
                 if budget == 0 {
@@ -63,15 +63,16 @@ impl Shard {
         };
         let mut effects = Vec::new();
         let mut keys = 0;
+        let limits = self.options.limits;
         let table = self.tables.table(slot);
         let mut next = Some(from);
         while let Some(position) = next {
-            next = table.scan(self.tables.hasher(), position, TRANSFER_CHUNK_KEYS, &mut |entry| {
+            next = table.scan(self.tables.hasher(), position, limits.chunk_keys, &mut |entry| {
                 keys += 1;
                 let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
                 Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
             });
-            if effects.len() >= TRANSFER_CHUNK_BYTES {
+            if effects.len() >= limits.chunk_bytes {
                 break;
             }
         }

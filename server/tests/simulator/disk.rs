@@ -1,6 +1,7 @@
 //! What a node keeps when its process or its machine dies.
 
 use carousel_protocol::{NodeId, ShardId};
+use carousel_server::limits::ShardLimits;
 use carousel_server::persist::record::{append_record, decode_record};
 use carousel_server::shard::{Shard, ShardOptions};
 
@@ -50,8 +51,9 @@ impl Disk {
         hash_seed: u64,
         logged: bool,
         rewrite: bool,
+        limits: ShardLimits,
     ) -> Vec<Shard> {
-        let options = |id| ShardOptions { id, shard_count, me, hash_seed, log: logged };
+        let options = |id| ShardOptions { id, shard_count, me, hash_seed, log: logged, limits };
         let mut shards: Vec<_> = seats.iter().map(|id| Shard::new(options(*id))).collect();
         if !logged {
             self.logs = vec![LogFile::default(); seats.len()];

@@ -163,7 +163,8 @@ impl World {
             self.scenario.slots.iter().map(|slot| ShardId::of_slot(*slot, shards)).collect();
         seat_ids.dedup();
         let logged = self.scenario.logging != Logging::Off;
-        let cores = self.nodes[node].disk.load(id, &seat_ids, shards, hash_seed, logged, rewrite);
+        let limits = self.scenario.limits;
+        let cores = self.nodes[node].disk.load(id, &seat_ids, shards, hash_seed, logged, rewrite, limits);
         let logs = seat_ids.len();
         self.nodes[node].disk.logs.resize_with(logs, Default::default);
         let seat = |(id, core)| Seat {

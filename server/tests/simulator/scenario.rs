@@ -1,6 +1,7 @@
 //! What a seed stands for: the shape of the cluster and which faults it meets how often.
 
 use carousel_protocol::{SlotId, key_slot};
+use carousel_server::limits::ShardLimits;
 
 use super::random::Rng;
 
@@ -82,6 +83,8 @@ pub struct Scenario {
     /// A process may be superseded while it is alive. Without leases (they are still to come) it may then answer
     /// reads from the past for a while, so clients of these seeds only write.
     pub phantoms: bool,
+    /// Bounds of the shards' work: small, so that slots of few keys meet them.
+    pub limits: ShardLimits,
     /// A restarted node may have another number of shards.
     pub resharding: bool,
 }
@@ -130,7 +133,19 @@ impl Scenario {
             fault_ns: rng.between(30, 250) * MS,
             faults,
             phantoms,
+            limits: Self::small_limits(rng),
             resharding: rng.one_in(6),
+        }
+    }
+
+    fn small_limits(rng: &mut Rng) -> ShardLimits {
+        ShardLimits {
+            tail_bytes: rng.pick(&[0, 300, 3_000, 1 << 20]),
+            chunk_keys: rng.between(1, 8) as usize,
+            chunk_bytes: rng.pick(&[1, 100, 1_000]),
+            turn_bytes: rng.pick(&[100, 1_000, 100_000]),
+            window_bytes: rng.pick(&[1, 500, 5_000, 100_000]),
+            changes_active: rng.between(1, 8) as usize,
         }
     }
 

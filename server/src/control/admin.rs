@@ -87,7 +87,8 @@ impl Control {
             .into())
     }
 
-    /// Who is at these addresses; each must be an empty node without a cluster.
+    /// Who is at these addresses; each must be a node without a cluster. That it is empty, only its shards know for
+    /// certain: see [`Self::reserve_newcomers`].
     async fn probe_newcomers(&self, addresses: &[String]) -> Result<Vec<MemberSpec>, String> {
         let settings = self.view.settings();
         let password = settings.password();
@@ -114,12 +115,6 @@ impl Control {
                     crate::peer::hello::VERSION
                 ));
             }
-            if probed.keys > 0 {
-                return Err(format!(
-                    "ERR {address} holds {} keys; only an empty node can join: FLUSHALL it first if they are not needed",
-                    probed.keys
-                ));
-            }
             let (host, port) = address.rsplit_once(':').expect("an address has a port");
             let id: NodeId = probed.id.parse().map_err(|_| format!("ERR {address} names no node id"))?;
             if let Some(twin) = specs.iter().find(|spec| spec.id == id) {
@@ -139,7 +134,7 @@ impl Control {
         Ok(specs)
     }
 
-    /// Keeps clients out of nodes that are about to join; all or none.
+    /// Keeps clients out of nodes that are about to join, which must be empty; all or none.
     async fn reserve_newcomers(&self, addresses: &[String]) -> Result<(), String> {
         reserve(addresses, self.view.settings().password(), RESERVATION)
             .await

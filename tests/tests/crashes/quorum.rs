@@ -166,6 +166,11 @@ async fn two_nodes_keep_the_data_when_one_is_lost_and_say_so() {
     cluster.await_service().await;
     let mut client = cluster.client().await;
     for key in &keys {
-        let () = redis::cmd("SET").arg(key).arg("both").query_async(&mut client).await.unwrap();
+        let held: String = redis::cmd("GET").arg(key).query_async(&mut client).await.unwrap();
+        assert!(held == "kept" || held == "alone", "{key} holds {held}");
+        eventually("both nodes are in step", async || {
+            redis::cmd("SET").arg(key).arg("both").query_async::<()>(&mut client).await
+        })
+        .await;
     }
 }

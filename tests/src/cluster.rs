@@ -44,8 +44,7 @@ pub async fn run_admin(words: &[&str]) -> Said {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output =
-        within(format!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
+    let output = within(format!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

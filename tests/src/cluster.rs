@@ -34,25 +34,30 @@ impl Said {
     }
 }
 
-/// Runs `cluster-admin --node NODE WORDS`.
+/// Runs `cluster-admin WORDS`.
 ///
 /// # Panics
 /// If it does not end.
-pub async fn try_admin(node: &Server, words: &[&str]) -> Said {
+pub async fn run_admin(words: &[&str]) -> Said {
     let child = tokio::process::Command::new(binary("cluster-admin"))
-        .arg("--node")
-        .arg(node.address())
         .args(words)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output =
-        within(format_args!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
+    let output = within(format!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Runs `cluster-admin --node NODE WORDS`.
+///
+/// # Panics
+/// If it does not end.
+pub async fn try_admin(node: &Server, words: &[&str]) -> Said {
+    run_admin(&[&["--node", &node.address()], words].concat()).await
 }
 
 /// As [`try_admin`]; returns what it printed.

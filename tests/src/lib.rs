@@ -17,7 +17,7 @@ pub mod wait;
 pub use binaries::binary;
 pub use cluster::Cluster;
 pub use load::Load;
-pub use ports::free_port;
+pub use ports::{free_port, free_ports};
 pub use raw::{Raw, bulk};
 pub use server::Server;
 pub use wait::{LIMIT, eventually, within};

@@ -15,13 +15,24 @@ const COUNT: u16 = 10_000;
 ///
 /// Taken at random, so that test processes that run side by side do not meet.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of `count` client ports in a row, each as that of [`free_port`].
+///
+/// # Panics
+/// If they do not fit.
+pub fn free_ports(count: u16) -> u16 {
+    assert!(count < COUNT, "fewer than there are");
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().expect("nothing panics while it is held");
-    let port = std::iter::repeat_with(|| FIRST + (RandomState::new().hash_one(0) % u64::from(COUNT)) as u16)
-        .find(|port| !given.contains(port) && is_free(*port) && is_free(port + PEER_OFFSET))
+    let any = || FIRST + (RandomState::new().hash_one(0) % u64::from(COUNT - count)) as u16;
+    let is_good = |port: u16| !given.contains(&port) && is_free(port) && is_free(port + PEER_OFFSET);
+    let first = std::iter::repeat_with(any)
+        .find(|first| (*first..first + count).all(is_good))
         .expect("the iterator has no end");
-    given.insert(port);
-    port
+    given.extend(first..first + count);
+    first
 }
 
 fn is_free(port: u16) -> bool {

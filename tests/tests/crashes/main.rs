@@ -27,10 +27,13 @@ async fn a_node_stays_away_while_the_others_write() {
     for victim in 0..3 {
         let led_by_others = 16_384 - cluster.led().await[victim];
         cluster.nodes[victim].kill();
-        let written = write_where_served(&cluster, victim).await;
-        // As many of the keys as of the slots, more or less.
+        // As many of the keys as of the slots, more or less; at first a copy may not be in step again yet.
         let expected = KEYS_AWAY * led_by_others as usize / 16_384;
-        assert!(written.len() > expected / 2, "{} keys were written, about {expected} should", written.len());
+        let written = eventually("the others take writes", async || {
+            let written = write_where_served(&cluster, victim).await;
+            if written.len() > expected * 3 / 4 { Ok(written) } else { Err(written.len()) }
+        })
+        .await;
         cluster.nodes[victim].start().await;
         cluster.await_service().await;
         let mut client = cluster.client().await;

@@ -67,7 +67,17 @@ async fn kill_under_load(server: &mut Server) {
         let acknowledged = acknowledged.clone();
         tasks.push(tokio::spawn(async move {
             for value in 1.. {
-                for key in number * KEYS..(number + 1) * KEYS {
+                let keys = number * KEYS..(number + 1) * KEYS;
+                if number == 0 {
+                    // All keys of this one at once: they lie on all shards.
+                    let pairs: Vec<_> = keys.clone().map(|key| (format!("count:{key}"), value)).collect();
+                    if client.mset::<_, _, ()>(&pairs).await.is_err() {
+                        return;
+                    }
+                    keys.for_each(|key| acknowledged[key].store(value, Ordering::Relaxed));
+                    continue;
+                }
+                for key in keys {
                     if client.set::<_, _, ()>(format!("count:{key}"), value).await.is_err() {
                         return;
                     }

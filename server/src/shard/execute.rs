@@ -136,10 +136,13 @@ impl Shard {
         }
         match self.standing {
             Standing::Lone | Standing::Reserved { .. } => {
-                if self.turn.made.is_empty() && self.turn.durable == self.turn.number {
-                    Hold::None
-                } else {
+                if !self.turn.made.is_empty() || !self.turn.frozen_made.is_empty() {
                     Hold::Turn(self.turn.number)
+                } else if self.turn.durable < self.turn.number {
+                    // Nothing in this turn, which may not even end, but an earlier one is not durable yet.
+                    Hold::Turn(self.turn.number - 1)
+                } else {
+                    Hold::None
                 }
             }
             Standing::Member { .. } => self.hold_of(request.slot),

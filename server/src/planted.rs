@@ -14,7 +14,7 @@ pub enum Bug {
     UnfreezeAfterProposal,
     /// A replica accepts records of an epoch below the one that it promised.
     NoEpochCheck,
-    /// A new primary serves before its barrier is committed.
+    /// A new primary takes everything in its log for committed, and serves at once.
     NoBarrier,
     /// A primary drops its copy when it proposes to hand the slot over.
     DropBeforeCommit,

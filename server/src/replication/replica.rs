@@ -151,7 +151,7 @@ impl Shard {
 
     /// The slot is not in step on this link; said before any ack of what has arrived for it.
     pub(crate) fn refuse(&mut self, link: LinkId, slot: SlotId) {
-        let Some(index) = self.own_index(slot) else { return };
+        let Some(index) = self.own_index(slot).filter(|_| !is_planted(Bug::AckCoversRefused)) else { return };
         let replication = self.slots[index].replication_mut();
         let attach = match replication.link {
             Some(attached) if attached.link == link => attached.attach,
@@ -203,9 +203,7 @@ impl Shard {
             && (attached.epoch >= replication.promised || is_planted(Bug::NoEpochCheck))
             && (header.epoch == epoch || begins);
         if !fits {
-            if !is_planted(Bug::AckCoversRefused) {
-                self.refuse(link, header.slot);
-            }
+            self.refuse(link, header.slot);
             let replication = self.slots[index].replication_mut();
             replication.link = None;
             return;

@@ -129,7 +129,7 @@ impl Shard {
         let state = &mut self.slots[index];
         let effect_seq = state.last_seq;
         state.commit = state.last_seq;
-        state.serve = if is_planted(Bug::NoBarrier) { Serve::Leading } else { Serve::Waiting };
+        state.serve = Serve::Waiting;
         let barrier = state.last_seq.next();
         let replication = state.replication_mut();
         replication.link = None;
@@ -147,6 +147,10 @@ impl Shard {
             change: Change::None,
         });
         self.make_record(slot, RecordKind::Barrier, &[]);
+        if is_planted(Bug::NoBarrier) {
+            self.slots[index].serve = Serve::Leading;
+            self.slots[index].commit = barrier;
+        }
         self.set_followers(slot);
     }
 

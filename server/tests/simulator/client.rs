@@ -213,7 +213,7 @@ impl World {
             let incr = self.scenario.phantoms || !self.rng.one_in(4);
             return Task::Count(self.rng.pick(&live), incr);
         }
-        if self.rng.one_in(5) && !self.scenario.phantoms {
+        if self.rng.below(100) < self.scenario.peeks && !self.scenario.phantoms {
             let live: Vec<_> = (0..self.cells.len()).filter(|cell| !self.cells[*cell].retired).collect();
             return Task::Peek(self.rng.pick(&live), self.rng.index(2));
         }

@@ -85,8 +85,12 @@ pub enum Event {
 
     /// The next fault.
     Fault,
+    /// A process dies.
+    Kill { node: usize },
     /// A crashed node starts again.
     Restart { node: usize },
+    /// A partition begins.
+    Cut { from: usize, to: usize },
     /// A partition ends.
     Join { from: usize, to: usize },
     /// A node reaches the config group again.

@@ -1,12 +1,29 @@
 //! What goes wrong, and what operators do.
 
-use carousel_protocol::{NodeId, SlotRun};
+use carousel_protocol::{NodeId, SlotId, SlotRun};
 use carousel_server::config::ConfigCommand;
 
 use super::events::Event;
 use super::node::CrashPoint;
 use super::scenario::{Fault, Logging, MS};
 use super::world::World;
+
+/// A step of a move at which a node may die.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MoveStep {
+    /// Its entry is on its way to the config group.
+    Proposed,
+    /// Its entry was applied, and nobody has heard of that.
+    Applied,
+}
+
+/// A node that is to die when a slot's move has come to a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Ambush {
+    slot: SlotId,
+    step: MoveStep,
+    node: usize,
+}
 
 impl World {
     /// Causes the next fault, and plans the one after it.
@@ -57,6 +74,16 @@ impl World {
                 }
             }
             Fault::Partition => self.partition(node),
+            Fault::Isolate => {
+                for other in (0..self.nodes.len()).filter(|other| *other != node) {
+                    self.cut(node, other);
+                    self.cut(other, node);
+                }
+                if self.rng.one_in(3) {
+                    let soon = self.rng.between(MS, 60 * MS);
+                    self.after(soon, Event::Kill { node });
+                }
+            }
             Fault::CutFromGroup => {
                 self.say(format_args!("n{node} is cut from the group"));
                 self.nodes[node].reaches_group = false;
@@ -71,7 +98,11 @@ impl World {
                     self.nodes[node].paused_until = (self.now + lasts) | 1;
                 }
             }
-            Fault::Plan => self.plan_moves(),
+            Fault::Plan => {
+                let slots = self.rng.between(1, 8) as usize;
+                self.plan_moves(slots, false);
+            }
+            Fault::MoveUnderFire => self.move_under_fire(),
             Fault::AddNode => {
                 if self.nodes.len() < self.scenario.nodes_max {
                     let node = self.add_node();
@@ -109,10 +140,7 @@ impl World {
         }
         let both = !self.rng.one_in(3);
         for (from, to) in [(from, to), (to, from)].into_iter().take(1 + usize::from(both)) {
-            self.say(format_args!("nothing passes from n{from} to n{to}"));
-            self.blocked[from][to] = true;
-            let lasts = self.rng.between(10 * MS, 700 * MS);
-            self.after(lasts, Event::Join { from, to });
+            self.cut(from, to);
         }
         if self.rng.one_in(2) {
             let ids: Vec<_> = self.conns.keys().copied().collect();
@@ -122,6 +150,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A partition begins, one way.
+    pub fn cut(&mut self, from: usize, to: usize) {
+        if self.healed {
+            return;
+        }
+        self.say(format_args!("nothing passes from n{from} to n{to}"));
+        self.blocked[from][to] = true;
+        let lasts = self.rng.between(10 * MS, 700 * MS);
+        self.after(lasts, Event::Join { from, to });
     }
 
     /// A partition ends.
@@ -141,18 +180,21 @@ impl World {
     }
 
     /// An operator wants some slots elsewhere: handed over, their replicas swapped, their sets grown or shrunk.
-    fn plan_moves(&mut self) {
+    fn plan_moves(&mut self, slots_max: usize, hot: bool) -> Vec<SlotRun> {
         let state = self.group.latest();
         if state.plan.is_some() {
-            return;
+            return Vec::new();
         }
         let members: Vec<_> =
             self.nodes.iter().map(|node| node.id).filter(|id| state.members.contains_key(id)).collect();
-        let mut slots = if self.rng.one_in(2) { self.slots() } else { self.scenario.hot_slots.clone() };
+        let mut slots = self.scenario.hot_slots.clone();
+        if !hot && self.rng.one_in(2) {
+            slots = self.slots();
+        }
         self.rng.shuffle(&mut slots);
-        slots.truncate(self.rng.between(1, 8) as usize);
+        slots.truncate(slots_max);
         slots.sort();
-        let targets = slots
+        let targets: Vec<_> = slots
             .into_iter()
             .map(|slot| {
                 let run = state.slots.run_of(slot).expect("every slot is placed");
@@ -164,7 +206,44 @@ impl World {
                 }
             })
             .collect();
-        self.operate(ConfigCommand::SetPlan { expected_version: state.version, targets });
+        self.operate(ConfigCommand::SetPlan { expected_version: state.version, targets: targets.clone() });
+        targets
+    }
+
+    /// A slot moves while links between its old primary and other nodes are slow or cut, and the primary, or
+    /// another, dies at some step of it.
+    fn move_under_fire(&mut self) {
+        let targets = self.plan_moves(1, true);
+        let Some(target) = targets.first() else { return };
+        let state = self.group.latest();
+        let primary = state.slots.run_of(target.first).expect("every slot is placed").primary();
+        let primary = self.node_of(primary).expect("simulated slots are on simulated nodes");
+        for other in &target.replicas {
+            let other = self.node_of(*other).expect("simulated slots are on simulated nodes");
+            if other != primary && self.rng.one_in(2) {
+                let soon = self.rng.between(0, 20 * MS);
+                self.after(soon, Event::Cut { from: primary, to: other });
+            }
+        }
+        let node = if self.rng.one_in(3) { self.rng.index(self.nodes.len()) } else { primary };
+        match self.rng.below(4) {
+            0 => {}
+            1 => {
+                let soon = self.rng.between(0, 60 * MS);
+                self.after(soon, Event::Kill { node });
+            }
+            2 => self.ambush = Some(Ambush { slot: target.first, step: MoveStep::Proposed, node }),
+            _ => self.ambush = Some(Ambush { slot: target.first, step: MoveStep::Applied, node }),
+        }
+    }
+
+    /// A move has come to a step: if a node is to die there, it does.
+    pub fn move_reached(&mut self, slot: SlotId, step: MoveStep) {
+        let waits = |ambush: &mut Ambush| (ambush.slot, ambush.step) == (slot, step);
+        if let Some(Ambush { node, .. }) = self.ambush.take_if(waits) {
+            let soon = self.rng.between(0, 6 * MS);
+            self.after(soon, Event::Kill { node });
+        }
     }
 
     fn other_set(&mut self, set: &[NodeId], members: &[NodeId]) -> Vec<NodeId> {
@@ -172,9 +251,14 @@ impl World {
         let others: Vec<_> = members.iter().filter(|id| !set.contains(id)).copied().collect();
         match self.rng.below(6) {
             // Another primary among the same nodes.
-            0 | 1 => {
+            0 => {
                 let first = self.rng.index(set.len());
                 set.swap(0, first);
+            }
+            // The same primary with other nodes.
+            1 if !others.is_empty() => {
+                set.truncate(1);
+                set.extend(others.into_iter().take(usize::from(self.scenario.replicas) - 1));
             }
             // Another node in the place of one.
             2 if !others.is_empty() => {

@@ -8,13 +8,14 @@ use carousel_server::config::{ClusterState, ConfigCommand, ConfigReply, MemberSp
 use carousel_server::shard::ReadyChange;
 
 use super::events::{At, Event, Life};
+use super::faults::MoveStep;
 use super::scenario::{Logging, MS, US};
 use super::world::World;
 
 /// Holds the slots that are not simulated, and never fails.
 pub const ELSEWHERE: NodeId = NodeId([0xee; 20]);
 
-const GIVE_UP: u64 = 300 * MS;
+const GIVE_UP: u64 = 120 * MS;
 
 /// What a proposal is for.
 #[derive(Clone, Debug)]
@@ -135,7 +136,7 @@ impl World {
         let id = self.new_id();
         let calm = self.healed;
         let reaches = self.nodes[node].reaches_group;
-        let lost = !reaches || !calm && self.rng.one_in(20);
+        let lost = !reaches || !calm && self.rng.one_in(self.scenario.proposals_lost);
         if !lost {
             let delay = self.delay();
             self.after(delay, Event::Apply { proposal: id, command: command.clone() });
@@ -184,6 +185,13 @@ impl World {
                 .copied()
                 .collect();
             self.lose(&lossy);
+        }
+        if let (ConfigCommand::ChangeSlots { changes, epoch: None }, ConfigReply::Changed(outcomes)) =
+            (command, &reply)
+        {
+            for (change, _) in changes.iter().zip(outcomes).filter(|(_, outcome)| outcome.changed > 0) {
+                self.move_reached(change.first, MoveStep::Applied);
+            }
         }
         self.check_map();
         if self.nodes.get(node).is_some_and(|node| node.reaches_group)
@@ -286,6 +294,9 @@ impl World {
     pub fn propose_entry(&mut self, node: usize, life: Life) {
         let Some(process) = self.process(node, life) else { return };
         let Some(changes) = process.proposing.clone() else { return };
+        for change in &changes {
+            self.move_reached(change.first, MoveStep::Proposed);
+        }
         let command = ConfigCommand::ChangeSlots { changes, epoch: None };
         self.propose(node, life, Purpose::Changes, command);
     }

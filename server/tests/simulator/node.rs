@@ -469,8 +469,8 @@ impl World {
             let (client, attempt) = waiting.who();
             self.after(delay, Event::Broken { client, attempt, executed: waiting.executed() });
         }
-        let delay =
-            if self.healed { self.rng.between(MS, 50 * MS) } else { self.rng.between(10 * MS, 500 * MS) };
+        let (least, most) = if self.healed { (MS, 50 * MS) } else { self.scenario.down_ns };
+        let delay = self.rng.between(least, most);
         self.after(delay, Event::Restart { node });
     }
 }

@@ -1,8 +1,9 @@
 //! Bugs that are planted to see whether the checks find them.
 
+use carousel_server::limits::ShardLimits;
 use carousel_server::planted::Bug;
 
-use super::scenario::{Fault, Logging, Scenario};
+use super::scenario::{Fault, Logging, MS, Scenario};
 
 /// A bug, in the code under test or in what drives it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,14 +18,13 @@ pub enum Plant {
     RestartReusesEpoch,
     /// A recovery takes the first copy that answers.
     RecoveryWithoutQuorum,
-    /// A recovery takes the longest log, whatever its epoch.
-    LongestLogWins,
     /// Reads do not wait for what they saw to be committed.
     ReadsAreNotHeld,
 }
 
 impl Plant {
-    /// Makes a scenario one in which the bug can matter.
+    /// Makes a scenario one in which the bug can matter: three copies of which two commit, busy clients on few keys,
+    /// and those faults that the missing rule is there for.
     pub fn shape(self, scenario: &mut Scenario) {
         use Fault::*;
         if self == Self::Nothing {
@@ -34,27 +34,60 @@ impl Plant {
         scenario.write_quorum = 2;
         scenario.nodes = 3;
         scenario.logging = Logging::EverySecond;
-        scenario.think_ns /= 3;
-        scenario.faults = match self {
+        scenario.phantoms = false;
+        scenario.resharding = false;
+        scenario.think_ns = 8 * MS;
+        scenario.hot_slots.truncate(3);
+        scenario.down_ns = (5 * MS, 60 * MS);
+        let faults: &[(Fault, u64)] = match self {
             Self::Nothing => unreachable!("returned above"),
-            Self::Core(Bug::DroppedTail | Bug::SkippedFreeze | Bug::UnfreezeAfterProposal) => {
-                vec![(Plan, 20), (Kill, 3), (ResetLink, 5), (AddNode, 2), (Pause, 2)]
+            Self::Core(Bug::DroppedTail) => {
+                // Slots are sent key by key, so that writes come in between.
+                scenario.limits = ShardLimits {
+                    tail_bytes: 0,
+                    chunk_keys: 1,
+                    chunk_bytes: 1,
+                    turn_bytes: 1,
+                    window_bytes: 1,
+                    changes_active: 4,
+                };
+                &[(Plan, 20), (Kill, 4), (ResetLink, 5), (AddNode, 2)]
             }
-            Self::Core(Bug::NoJointQuorum | Bug::DropBeforeCommit) => {
-                vec![(Plan, 20), (Kill, 8), (ResetLink, 5), (Partition, 5), (AddNode, 2)]
+            Self::Core(Bug::SkippedFreeze | Bug::UnfreezeAfterProposal) => {
+                &[(Plan, 20), (Kill, 3), (ResetLink, 5), (AddNode, 2), (Pause, 2)]
             }
-            Self::Core(Bug::NoEpochCheck) => {
+            Self::Core(Bug::DropBeforeCommit) => {
+                scenario.proposals_lost = 2;
+                &[(Plan, 20), (Kill, 20), (ResetLink, 5), (AddNode, 2)]
+            }
+            // A quorum that is none shows only when the copies that have a record are gone.
+            Self::Core(Bug::NoJointQuorum) => {
+                scenario.logging = Logging::Off;
+                scenario.proposals_lost = 3;
+                scenario.nodes = 5;
+                scenario.fault_ns = 150 * MS;
+                &[(MoveUnderFire, 1)]
+            }
+            Self::ReadsAreNotHeld => {
+                scenario.logging = Logging::Off;
+                scenario.peeks = 80;
+                scenario.fault_ns = 250 * MS;
+                &[(Kill, 5), (Isolate, 20)]
+            }
+            // Only with a primary that is superseded and alive.
+            Self::Core(Bug::NoEpochCheck | Bug::AckCoversRefused) => {
                 scenario.phantoms = true;
-                vec![(Plan, 3), (PhantomRegistration, 10), (Partition, 6), (CutFromGroup, 8), (Pause, 3)]
+                &[(Plan, 3), (PhantomRegistration, 10), (Partition, 6), (CutFromGroup, 8), (Pause, 3)]
             }
-            Self::AckBeforeWrite => vec![(KillInTurn, 10)],
-            Self::ReadsAreNotHeld => vec![(Kill, 10), (KillAll, 2), (Partition, 10), (Pause, 5)],
-            Self::Core(_) | Self::RestartReusesEpoch | Self::RecoveryWithoutQuorum | Self::LongestLogWins => {
-                vec![(Plan, 5), (Kill, 8), (KillInTurn, 8), (KillAll, 2), (ResetLink, 8), (Partition, 4)]
+            Self::AckBeforeWrite => {
+                scenario.write_quorum = 1;
+                &[(KillInTurn, 10)]
+            }
+            Self::RestartReusesEpoch => &[(Kill, 10)],
+            Self::Core(Bug::NoBarrier) | Self::RecoveryWithoutQuorum => {
+                &[(Kill, 10), (KillInTurn, 10), (Isolate, 20)]
             }
         };
-        if self != Self::Core(Bug::NoEpochCheck) {
-            scenario.phantoms = false;
-        }
+        scenario.faults = faults.to_vec();
     }
 }

@@ -12,7 +12,7 @@ use super::plant::Plant;
 use super::scenario::MS;
 use super::world::World;
 
-const SEAL_TIMEOUT: u64 = 200 * MS;
+const SEAL_TIMEOUT: u64 = 120 * MS;
 
 /// One attempt.
 pub struct Round {
@@ -130,17 +130,12 @@ impl World {
         round.decided = true;
         let (mut changes, mut lossy) = (Vec::new(), Vec::new());
         for run in &round.runs {
-            let mut reports = round.reports.get(&run.first).cloned().unwrap_or_default();
+            let reports = round.reports.get(&run.first).cloned().unwrap_or_default();
             let quorum = match plant {
                 // Planted: any one copy will do.
                 Plant::RecoveryWithoutQuorum => 16,
                 _ => round.state.write_quorum,
             };
-            if plant == Plant::LongestLogWins {
-                for report in &mut reports {
-                    report.copy = report.copy.map(|at| carousel_protocol::Position { epoch: Epoch(1), ..at });
-                }
-            }
             let Choice::Successor { node, loss_possible } = choose(&run.replicas, quorum, &reports) else {
                 continue;
             };

@@ -136,7 +136,9 @@ impl World {
             | Event::Resend { .. }
             | Event::OutOfTime { .. }
             | Event::Fault
+            | Event::Kill { .. }
             | Event::Restart { .. }
+            | Event::Cut { .. }
             | Event::Join { .. }
             | Event::Rejoin { .. }
             | Event::CheckRest => None,
@@ -179,11 +181,14 @@ impl World {
             Event::Resend { client, attempt, node } => self.resend(client, attempt, node),
             Event::OutOfTime { client, attempt } => self.out_of_time(client, attempt),
             Event::Fault => self.fault(),
+            Event::Kill { node } if self.healed => self.say(format_args!("n{node} is spared")),
+            Event::Kill { node } => self.kill(node, false),
             Event::Restart { node } => {
                 if self.nodes[node].process.is_none() {
                     self.start(node);
                 }
             }
+            Event::Cut { from, to } => self.cut(from, to),
             Event::Join { from, to } => self.join(from, to),
             Event::Rejoin { node } => self.rejoin(node),
             Event::CheckRest => unreachable!("looked at by the loop"),

@@ -41,12 +41,16 @@ pub enum Fault {
     ResetLink,
     /// Nothing passes between two nodes, one way or both, for a while.
     Partition,
+    /// Nothing passes between a node and any other for a while; now and then it dies in that time.
+    Isolate,
     /// A node does not reach the config group for a while.
     CutFromGroup,
     /// A process stands still for a while.
     Pause,
     /// An operator plans moves.
     Plan,
+    /// An operator plans a move, and something happens to the nodes that take part in it at once.
+    MoveUnderFire,
     /// An operator adds a node.
     AddNode,
     /// The leadership of the config group changes, or two nodes believe that they have it.
@@ -74,10 +78,16 @@ pub struct Scenario {
     pub hot_slots: Vec<SlotId>,
     /// Number of clients.
     pub clients: usize,
+    /// How many of a hundred requests read what another client writes.
+    pub peeks: u64,
     /// Mean pause of a client between two requests.
     pub think_ns: u64,
     /// Mean time between faults.
     pub fault_ns: u64,
+    /// How long a crashed node stays down, at least and at most.
+    pub down_ns: (u64, u64),
+    /// One in so many proposals to the config group is lost.
+    pub proposals_lost: u64,
     /// Which faults, by weight.
     pub faults: Vec<(Fault, u64)>,
     /// A process may be superseded while it is alive. Without leases (they are still to come) it may then answer
@@ -129,8 +139,11 @@ impl Scenario {
             slots,
             hot_slots,
             clients: rng.between(3, 7) as usize,
+            peeks: rng.pick(&[5, 20, 50]),
             think_ns: rng.between(5, 60) * MS,
             fault_ns: rng.between(30, 250) * MS,
+            down_ns: (10 * MS, 500 * MS),
+            proposals_lost: rng.pick(&[5, 20, 100]),
             faults,
             phantoms,
             limits: Self::small_limits(rng),
@@ -153,13 +166,13 @@ impl Scenario {
         use Fault::*;
         match rng.below(5) {
             // Moves on a good day: hand-overs must be perfect.
-            0 => vec![(Plan, 20), (AddNode, 1), (Pause, 2), (ResetLink, 2)],
+            0 => vec![(Plan, 20), (MoveUnderFire, 5), (AddNode, 1), (Pause, 2), (ResetLink, 2)],
             // A bad network.
             1 => {
                 vec![(Plan, 8), (ResetLink, 10), (Partition, 5), (CutFromGroup, 3), (Pause, 4), (AddNode, 1)]
             }
             // Crashes.
-            2 => vec![(Plan, 6), (Kill, 5), (KillInTurn, 8), (KillAll, 1), (ChangeLeader, 3), (AddNode, 1)],
+            2 => vec![(Plan, 6), (MoveUnderFire, 6), (Kill, 5), (KillInTurn, 8), (KillAll, 1), (Isolate, 3), (ChangeLeader, 3), (AddNode, 1)],
             // Power.
             3 => vec![
                 (Plan, 6),
@@ -172,11 +185,13 @@ impl Scenario {
             // Everything.
             _ => vec![
                 (Plan, 10),
+                (MoveUnderFire, 5),
                 (Kill, 3),
                 (KillInTurn, 4),
                 (KillAll, 1),
                 (ResetLink, 4),
                 (Partition, 3),
+                (Isolate, 2),
                 (CutFromGroup, 2),
                 (Pause, 3),
                 (ChangeLeader, 3),

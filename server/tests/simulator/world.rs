@@ -10,6 +10,7 @@ use carousel_server::Now;
 use super::checks::Checks;
 use super::client::Client;
 use super::events::{Event, Life};
+use super::faults::Ambush;
 use super::group::Group;
 use super::links::{Conn, ConnId};
 use super::model::{Cell, Counter, Window};
@@ -73,6 +74,8 @@ pub struct World {
     pub checks: Checks,
     /// No fault happens any more, and what was cut is joined again.
     pub healed: bool,
+    /// A node that dies at some step of a move.
+    pub ambush: Option<Ambush>,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
     last_life: Life,
@@ -101,6 +104,7 @@ impl World {
             counters: Vec::new(),
             checks: Checks::new(&scenario),
             healed: false,
+            ambush: None,
             queue: BinaryHeap::new(),
             scheduled: 0,
             last_life: 0,

@@ -189,8 +189,8 @@ fn info(map: &MapView) -> String {
     let all = usize::from(SlotId::COUNT);
     let assigned = if map.joined() { count(&|_| true) } else { all };
     let failed = count(&|run| run.recovering);
-    let suspect = count(&|run| !run.recovering && map.unreachable.contains(&run.primary()));
-    let state = if assigned == all && failed == 0 { "ok" } else { "fail" };
+    let suspect = count(&|run| map.is_suspect(run));
+    let state = if assigned == all && failed == 0 && map.registered { "ok" } else { "fail" };
     let (known, size) = if map.joined() {
         let leads = |id: &&NodeId| runs.iter().any(|run| run.primary() == **id);
         (map.state.members.len(), map.state.members.keys().filter(leads).count())
@@ -409,6 +409,17 @@ mod tests {
             "current_epoch:6",
             "my_epoch:4",
         ] {
+            assert!(info.contains(&format!("cluster_{line}\r\n")), "{line}: {info}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_not_registered_leads_nothing() {
+        let mut tester = Tester::new();
+        let view = MapView::new(Arc::new(state()), id(2), BTreeSet::new()).with_registered(false);
+        tester.node.map.publish(view);
+        let info = tester.run("CLUSTER INFO");
+        for line in ["state:fail", "slots_fail:0", "slots_pfail:6999", "slots_ok:9385"] {
             assert!(info.contains(&format!("cluster_{line}\r\n")), "{line}: {info}");
         }
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, ask};
 use super::probe::{Probe, probe, release, reserve};
+use super::register::incarnation_of;
 use super::request::ControlRequest;
 use super::run::Control;
 use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec};
@@ -275,7 +276,8 @@ impl Control {
         let state = self.group.state().borrow().clone();
         let stats = self.stats(&state).await;
         let unreachable = self.group.unreachable().borrow().clone();
-        let slots_down = slots_down(&state, &unreachable);
+        let registered = incarnation_of(&state, self.me, self.process).is_some();
+        let slots_down = slots_down(&state, &unreachable, (!registered).then_some(self.me));
         let down: u32 = slots_down.iter().map(|range| u32::from(range.last - range.first) + 1).sum();
         let rebalance = state.plan.as_ref().map(|plan| Progress {
             plan: plan.id,
@@ -394,7 +396,12 @@ fn moved(plan: &crate::placement::Plan, stats: &BTreeMap<NodeId, NodeStats>) -> 
     (share(stats.values().map(|s| s.keys).sum()), share(stats.values().map(|s| s.bytes).sum()))
 }
 
-fn slots_down(state: &ClusterState, unreachable: &BTreeSet<NodeId>) -> Vec<DownRange> {
+/// Slots that nobody serves; `starting` is this node while its process is not registered.
+fn slots_down(
+    state: &ClusterState,
+    unreachable: &BTreeSet<NodeId>,
+    starting: Option<NodeId>,
+) -> Vec<DownRange> {
     let mut ranges: Vec<DownRange> = Vec::new();
     for run in state.slots.runs() {
         let spec = &state.members[&run.primary()].spec;
@@ -403,6 +410,11 @@ fn slots_down(state: &ClusterState, unreachable: &BTreeSet<NodeId>) -> Vec<DownR
                 .to_string()
         } else if unreachable.contains(&run.primary()) {
             format!("its primary {} is down: start it again", address_of(spec))
+        } else if starting == Some(run.primary()) {
+            format!(
+                "its primary {} has started and is not registered yet: more than half of the voters must run",
+                address_of(spec)
+            )
         } else {
             continue;
         };
@@ -464,9 +476,13 @@ mod tests {
                 write_quorum: 1,
             },
         );
-        assert!(slots_down(&state, &BTreeSet::new()).is_empty());
-        let down = slots_down(&state, &BTreeSet::from([node(1)]));
+        assert!(slots_down(&state, &BTreeSet::new(), None).is_empty());
+        let down = slots_down(&state, &BTreeSet::from([node(1)]), None);
         assert_eq!((down[0].first, down[0].last, down.len()), (0, 199, 1));
         assert!(down[0].reason.contains("127.0.0.1:7001 is down"), "{}", down[0].reason);
+        // A node that has just started leads nothing yet, whatever the state that it had on disk says.
+        let down = slots_down(&state, &BTreeSet::new(), Some(node(2)));
+        assert_eq!((down[0].first, down[0].last, down.len()), (200, 16383, 1));
+        assert!(down[0].reason.contains("127.0.0.1:7002 has started"), "{}", down[0].reason);
     }
 }

@@ -56,7 +56,8 @@ impl Publisher {
                     shard.send(ToShard::Map { state: state.clone(), incarnation });
                 }
                 let unreachable = std::collections::BTreeSet::clone(&unreachable);
-                self.view.map.publish(MapView::new(state, self.me, unreachable));
+                let view = MapView::new(state, self.me, unreachable);
+                self.view.map.publish(view.with_registered(incarnation.is_some()));
             }
             tokio::select! {
                 changed = states.changed() => if changed.is_err() { return Ok(()) },

@@ -52,7 +52,7 @@ pub struct ControlSeat {
 /// What the control thread's tasks share.
 pub(super) struct Control {
     pub(super) me: NodeId,
-    process: u64,
+    pub(super) process: u64,
     pub(super) view: Arc<NodeView>,
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) group: ConfigGroup,

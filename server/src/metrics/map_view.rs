@@ -16,6 +16,8 @@ pub struct MapView {
     pub me: NodeId,
     /// Members that this node does not reach now.
     pub unreachable: BTreeSet<NodeId>,
+    /// The state names this very process. Before, the node leads nothing, whatever the state says.
+    pub registered: bool,
     rendered: Rendered,
 }
 
@@ -58,9 +60,20 @@ pub struct PrimaryRange {
 }
 
 impl MapView {
-    /// The view of node `me`.
+    /// The view of node `me`, whose process is registered.
     pub fn new(state: Arc<ClusterState>, me: NodeId, unreachable: BTreeSet<NodeId>) -> Self {
-        Self { state, me, unreachable, rendered: Rendered::default() }
+        Self { state, me, unreachable, registered: true, rendered: Rendered::default() }
+    }
+
+    /// The view of a node whose process may not be registered yet.
+    pub fn with_registered(self, registered: bool) -> Self {
+        Self { registered, ..self }
+    }
+
+    /// Does nobody serve the run for now, although its primary is not known to have lost its copy?
+    pub fn is_suspect(&self, run: &SlotRun) -> bool {
+        let primary = run.primary();
+        !run.recovering && (self.unreachable.contains(&primary) || (primary == self.me && !self.registered))
     }
 
     /// The view of a node that belongs to no cluster: all slots are its own.

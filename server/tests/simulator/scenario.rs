@@ -172,7 +172,16 @@ impl Scenario {
                 vec![(Plan, 8), (ResetLink, 10), (Partition, 5), (CutFromGroup, 3), (Pause, 4), (AddNode, 1)]
             }
             // Crashes.
-            2 => vec![(Plan, 6), (MoveUnderFire, 6), (Kill, 5), (KillInTurn, 8), (KillAll, 1), (Isolate, 3), (ChangeLeader, 3), (AddNode, 1)],
+            2 => vec![
+                (Plan, 6),
+                (MoveUnderFire, 6),
+                (Kill, 5),
+                (KillInTurn, 8),
+                (KillAll, 1),
+                (Isolate, 3),
+                (ChangeLeader, 3),
+                (AddNode, 1),
+            ],
             // Power.
             3 => vec![
                 (Plan, 6),

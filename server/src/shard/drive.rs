@@ -141,13 +141,16 @@ pub struct ShardHandle {
     unsynced: RefCell<VecDeque<Unsynced>>,
     seals: RefCell<Vec<(oneshot::Sender<SealReports>, SealReports)>>,
     /// Seals asked for before this process may say anything of its copies.
-    early_seals: RefCell<Vec<(Epoch, Arc<Vec<SlotId>>, oneshot::Sender<SealReports>)>>,
+    early_seals: RefCell<Vec<EarlySeal>>,
     park_ns: Cell<u64>,
     hold_ns: Cell<u64>,
     ticks_open: Cell<bool>,
     log_failed: Cell<bool>,
     incarnation: Cell<Incarnation>,
 }
+
+/// A seal that waits for the process to begin: epoch, slots, and who gets the reports.
+type EarlySeal = (Epoch, Arc<Vec<SlotId>>, oneshot::Sender<SealReports>);
 
 struct Unsynced {
     turn: u64,

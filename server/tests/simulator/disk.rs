@@ -43,6 +43,7 @@ pub struct Disk {
 impl Disk {
     /// Builds the shards of a new process from the logs, which are written anew if there are now other shards, or
     /// if `rewrite` says so.
+    #[expect(clippy::too_many_arguments, reason = "what a start is given, each once")]
     pub fn load(
         &mut self,
         me: NodeId,

@@ -167,14 +167,18 @@ pub fn tail(log: &Path) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::process::ExitStatusExt as _;
 
     /// A launch of a shell script instead of a server.
+    ///
+    /// Another process writes the script: were it open for writing here while another test starts a child, that child
+    /// would hold it open, and starting it would fail with "text file busy".
     pub fn launch(directory: &Path, script: &str) -> Launch {
         let binary = directory.join("server.sh");
-        std::fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+        let mut shell = std::process::Command::new("/bin/sh");
+        let status = shell.args(["-c", write, "sh"]).arg(&binary).arg(script).status().unwrap();
+        assert!(status.success());
         Launch { binary, directory: directory.to_owned(), shards: 2 }
     }
 
@@ -189,7 +193,7 @@ pub mod tests {
         let data = directory.path().join("7001");
         assert_eq!(
             tail(&node.log),
-            format!("    --port 7001 --dir {} --shards 2\n    out of luck\n", data.display())
+            format!("    --port 7001 --dir {} --shards 2 --pin no\n    out of luck\n", data.display())
         );
         assert!(data.is_dir());
     }

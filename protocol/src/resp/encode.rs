@@ -40,12 +40,6 @@ impl<'a> ReplyWriter<'a> {
         Self { out, version }
     }
 
-    /// The same writer for a shorter time, to hand on.
-    #[inline]
-    pub fn reborrow(&mut self) -> ReplyWriter<'_> {
-        ReplyWriter { out: self.out, version: self.version }
-    }
-
     /// `+OK`.
     #[inline]
     pub fn ok(&mut self) {
@@ -156,16 +150,6 @@ impl<'a> ReplyWriter<'a> {
         }
     }
 
-    /// A boolean, in RESP2 the integer 1 or 0.
-    pub fn boolean(&mut self, value: bool) {
-        self.out.extend_from_slice(match (self.version, value) {
-            (Version::Resp2, false) => b":0\r\n",
-            (Version::Resp2, true) => b":1\r\n",
-            (Version::Resp3, false) => b"#f\r\n",
-            (Version::Resp3, true) => b"#t\r\n",
-        });
-    }
-
     /// Text for people. `ext` is its format in exactly three bytes, such as `txt` or `mkd`; in RESP2 a bulk
     /// string without it.
     pub fn verbatim(&mut self, ext: &str, text: &[u8]) {
@@ -179,14 +163,6 @@ impl<'a> ReplyWriter<'a> {
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
             }
-        }
-    }
-
-    /// An integer of any size as its decimal digits, in RESP2 a bulk string.
-    pub fn big_number(&mut self, digits: &str) {
-        match self.version {
-            Version::Resp2 => self.bulk(digits.as_bytes()),
-            Version::Resp3 => self.line(b'(', digits.as_bytes()),
         }
     }
 

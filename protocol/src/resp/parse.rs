@@ -172,7 +172,8 @@ impl RequestParser {
     }
 
     /// Whether part of a request was read already: the connection is not between two requests.
-    pub fn in_request(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn in_request(&self) -> bool {
         self.remaining > 0 || self.searched_to > 0
     }
 

@@ -31,8 +31,7 @@ pub(super) fn select(argv: Argv<'_>, reply: &mut ReplyWriter<'_>) {
 /// As if the client had just connected.
 pub(super) fn reset(session: &mut Session, settings: &Settings, reply: &mut ReplyWriter<'_>) {
     session.set_version(Version::Resp2);
-    session.set_readonly(false);
-    session.asking = false;
+    session.client.set_readonly(false);
     session.authenticated = settings.password().is_none();
     session.client.set_no_touch(false);
     session.client.names().name.clear();
@@ -257,7 +256,7 @@ mod tests {
             tester.run(line);
         }
         check(&mut tester, &[("RESET", "+RESET|"), ("CLIENT GETNAME", "$-1|")]);
-        assert!(!tester.session.readonly && !tester.session.asking && tester.session.authenticated);
+        assert!(tester.session.authenticated);
         assert!(tester.run("CLIENT INFO").contains(" flags=N "));
     }
 }

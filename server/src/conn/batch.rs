@@ -61,8 +61,10 @@ pub(super) struct Errand {
 pub(super) enum Settled {
     /// Everything may leave.
     Yes,
-    /// Not yet.
-    No,
+    /// Another shard has not answered.
+    Unanswered,
+    /// Something is held for its copies or for the log.
+    Held,
 }
 
 impl Batch {
@@ -99,13 +101,13 @@ impl Batch {
     /// Looks whether everything may leave; once `overdue`, what is still held becomes an error that says so.
     pub(super) fn settle(&mut self, shard: &Shard, overdue: bool) -> Settled {
         if self.errands.iter().any(|errand| errand.replies.is_none()) {
-            return Settled::No;
+            return Settled::Unanswered;
         }
         // Released marks go from the front; what is lost stays until it is rewritten.
         let holds = self.holes.iter().flat_map(|hole| hole.holds.iter().copied());
         let mut holds = self.held.iter().map(|held| held.hold).chain(holds);
         if !overdue && holds.any(|hold| shard.hold_state(hold) == HoldState::Held) {
-            return Settled::No;
+            return Settled::Held;
         }
         self.assemble(shard);
         Settled::Yes
@@ -218,7 +220,7 @@ mod tests {
         let (shard, mut batch) = (shard(), Batch::default());
         reply(&mut batch, "+PONG\r\n", &[]);
         (0..3).for_each(|_| reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]));
-        assert_eq!(batch.settle(&shard, false), Settled::No);
+        assert_eq!(batch.settle(&shard, false), Settled::Held);
         assert_eq!(batch.settle(&shard, true), Settled::Yes);
         let left = replies(&batch.out);
         assert_eq!((left.len(), left[0].as_str()), (4, "+PONG"));
@@ -242,7 +244,7 @@ mod tests {
         gather.add(Source::Here(b"+OK\r\n".to_vec()), Vec::new());
         batch.hole(Filling::Gathered(gather), vec![Hold::Turn(0), Hold::Turn(0)]);
         reply(&mut batch, "+PONG\r\n", &[]);
-        assert_eq!(batch.settle(&shard, false), Settled::No);
+        assert_eq!(batch.settle(&shard, false), Settled::Held);
         assert_eq!(batch.settle(&shard, true), Settled::Yes);
         let left = replies(&batch.out);
         assert!(left[0].starts_with("-NOQUORUM") && left[1] == "+PONG" && left.len() == 2, "{left:?}");

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use carousel_protocol::command_table::{self, CommandSpec, Place};
-use carousel_protocol::resp::{Argv, Parsed, RequestParser, Version};
+use carousel_protocol::command_table::{self, Place};
+use carousel_protocol::resp::{Parsed, ReplyWriter, RequestParser, Version};
 use carousel_protocol::{ShardId, key_slot};
 
 use super::batch::write_unknown;
-use crate::Now;
+use super::scatter::slot_of;
+use crate::metrics::ShardMetrics;
 use crate::shard::{Hold, HoldState, Refusal, Request, Shard};
+use crate::{Now, limits};
 
 /// What one batch of a connection asks of another shard.
 pub struct RemoteBatch {
@@ -27,8 +29,8 @@ pub struct RemoteBatch {
     deadline_ns: Option<u64>,
 }
 
-/// Why the log cannot take what a command would write, if so.
-pub type RefuseWrite<'a> = dyn Fn(&Shard, &CommandSpec, Argv<'_>) -> Option<&'static str> + 'a;
+/// Room in the log; see [`crate::shard::Room`].
+pub type LogRoom<'a> = dyn Fn(usize) -> Result<(), &'static str> + 'a;
 
 /// The answers, in request order.
 #[derive(Default, Debug)]
@@ -81,10 +83,11 @@ impl RemoteBatch {
         now: Now,
         park_ns: u64,
         hold_ns: u64,
-        refuse: &RefuseWrite<'_>,
+        metrics: &ShardMetrics,
+        room: &LogRoom<'_>,
     ) -> Progress {
         while self.at < self.requests.len() {
-            if !self.execute_next(shard, now, park_ns, refuse) {
+            if !self.execute_next(shard, now, park_ns, metrics, room) {
                 return Progress::Waiting;
             }
         }
@@ -113,8 +116,15 @@ impl RemoteBatch {
     }
 
     /// Executes the next request; false when it has to wait.
-    fn execute_next(&mut self, shard: &mut Shard, now: Now, park_ns: u64, refuse: &RefuseWrite<'_>) -> bool {
-        let (mut parser, mut args) = (RequestParser::new(crate::limits::BETWEEN_SHARDS), Vec::new());
+    fn execute_next(
+        &mut self,
+        shard: &mut Shard,
+        now: Now,
+        park_ns: u64,
+        metrics: &ShardMetrics,
+        room: &LogRoom<'_>,
+    ) -> bool {
+        let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
         let input = &self.requests[self.at..];
         let Ok(Parsed::Complete { consumed }) = parser.parse(input, &mut args) else {
             unreachable!("the sending shard encodes whole requests");
@@ -123,33 +133,35 @@ impl RemoteBatch {
         let spec = command_table::lookup(argv.get(0)).expect("the sending shard looked it up");
         let reply = self.replies.ends.len();
         let out = &mut self.replies.bytes;
-        let on_any = matches!(spec.place_for(argv), Place::AllShards | Place::Slot);
-        let slot = super::scatter::slot_of(spec, argv).unwrap_or(shard.slot_at(0));
+        let start = out.len();
+        let slot = slot_of(spec, argv).unwrap_or(shard.slot_at(0));
         let request = Request { spec, slot, argv, version: self.version };
-        if let Some(text) = refuse(shard, spec, argv) {
-            push_error(out, text);
-        } else if on_any {
-            let holds = shard.execute_on_any(now, request, out);
-            self.held.extend(holds.into_iter().filter(|hold| *hold != Hold::None).map(|hold| (hold, reply)));
+        let executed = if matches!(spec.place_for(argv), Place::AllShards | Place::Slot) {
+            shard.execute_on_any(now, request, out, room)
         } else {
             let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
-            let executed = match slots.as_slice() {
-                [] | [_] => shard.execute(now, request, out).map(|hold| vec![hold]),
-                several => shard.execute_across(now, request, several, out),
-            };
-            match executed {
-                Ok(holds) => {
-                    let holds = holds.into_iter().filter(|hold| *hold != Hold::None);
-                    self.held.extend(holds.map(|hold| (hold, reply)));
+            match slots.as_slice() {
+                [] | [_] => shard.execute(now, request, out, room).map(|hold| vec![hold]),
+                several => shard.execute_across(now, request, several, out, room),
+            }
+        };
+        match executed {
+            Ok(holds) => {
+                let holds = holds.into_iter().filter(|hold| *hold != Hold::None);
+                self.held.extend(holds.map(|hold| (hold, reply)));
+                if out.get(start) == Some(&b'-') {
+                    metrics.command_failed(spec.id);
                 }
-                Err(Refusal::Answer(text)) => push_error(out, &text),
-                Err(Refusal::Park(text)) => {
+            }
+            Err(refusal) => {
+                if let Refusal::Park(_) = refusal {
                     let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + park_ns);
                     if now.mono_ns < deadline {
                         return false;
                     }
-                    push_error(out, &text);
                 }
+                metrics.command_rejected(spec.id);
+                ReplyWriter::new(out, self.version).error(&refusal.into_text());
             }
         }
         self.deadline_ns = None;
@@ -162,10 +174,4 @@ impl RemoteBatch {
     pub fn into_replies(self) -> (ShardId, u64, Replies) {
         (self.from, self.connection, self.replies)
     }
-}
-
-pub(super) fn push_error(out: &mut Vec<u8>, text: &str) {
-    out.push(b'-');
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }

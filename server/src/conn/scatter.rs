@@ -12,6 +12,7 @@ use super::batch::Errand;
 use crate::command::{parse_scan_cursor, scan_cursor_shard};
 
 /// The slot of a request's first key; `None` where it has none.
+#[inline]
 pub(super) fn slot_of(spec: &CommandSpec, argv: Argv<'_>) -> Option<SlotId> {
     let first = spec.keys.first;
     (first > 0 && (first as usize) < argv.len()).then(|| key_slot(argv.get(first as usize)))

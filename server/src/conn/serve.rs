@@ -8,7 +8,6 @@ use carousel_protocol::resp::{Argv, Limits, Parsed, ReplyWriter, RequestParser};
 use carousel_protocol::{ShardId, SlotId, key_slot};
 
 use super::batch::{Batch, Filling, Settled};
-use super::remote::push_error;
 use super::scatter::{self, Gather, Source};
 use super::window::{Ahead, Window, WindowEnd};
 use crate::command::session::{Session, run_connection_command};
@@ -42,6 +41,9 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
             connection.wait_until_settled().await;
         }
         if !connection.batch.out.is_empty() {
+            let metrics = &connection.handle.metrics;
+            metrics.writes.add(1);
+            metrics.net_out_bytes.add(connection.batch.out.len() as u64);
             let (result, buffer) = writer.write_all(std::mem::take(&mut connection.batch.out)).await;
             if result.is_err() {
                 return;
@@ -54,12 +56,19 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                 let (result, buffer) = reader.read(buffer).await;
                 connection.input = buffer;
                 match result {
-                    Ok(1..) => {}
+                    Ok(bytes @ 1..) => {
+                        connection.handle.metrics.reads.add(1);
+                        connection.handle.metrics.net_in_bytes.add(bytes as u64);
+                    }
                     Ok(0) | Err(_) => return,
                 }
             }
             Pause::Full => {}
-            Pause::Parked => connection.handle.news().await,
+            Pause::Parked => {
+                connection.handle.metrics.blocked_clients.add(1);
+                connection.handle.news().await;
+                connection.handle.metrics.blocked_clients.sub(1);
+            }
             Pause::Control(request) => connection.ask_control(request).await,
             Pause::Close => {
                 // The client may not have read its error yet; a close with unread input would reset it away.
@@ -70,9 +79,8 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
     }
 }
 
-fn new_parser(handle: &ShardHandle) -> RequestParser {
-    let bulk_bytes_max = handle.node.settings().proto_max_bulk_len as usize;
-    RequestParser::new(Limits { bulk_bytes_max, ..Limits::default() })
+fn parser_limits(handle: &ShardHandle) -> Limits {
+    Limits { bulk_bytes_max: handle.bulk_bytes_max(), ..Limits::default() }
 }
 
 struct Connection {
@@ -92,7 +100,7 @@ struct Connection {
 
 impl Connection {
     fn new(handle: Rc<ShardHandle>, session: Session) -> Self {
-        let mut parser = new_parser(&handle);
+        let mut parser = RequestParser::new(parser_limits(&handle));
         parser.set_authenticated(session.authenticated);
         Self {
             handle,
@@ -145,8 +153,9 @@ impl Connection {
         let pause = self.run_windows(now, &input, &mut parser, &mut window);
         if matches!(pause, Pause::Parked | Pause::Control(_)) {
             // It has been ahead of where the next batch begins.
-            parser = new_parser(&self.handle);
+            parser = RequestParser::new(parser_limits(&self.handle));
         }
+        parser.set_limits(parser_limits(&self.handle));
         parser.set_authenticated(self.session.authenticated);
         (self.input, self.parser, self.window) = (input, Some(parser), window);
         if let Some(id) = self.last_command {
@@ -204,12 +213,10 @@ impl Connection {
         };
         if !spec.arity_ok(argv.len()) {
             let name = spec.name.to_ascii_lowercase();
-            push_error(&mut self.batch.out, &format!("ERR wrong number of arguments for '{name}' command"));
-            return ControlFlow::Continue(());
+            return self.refuse(spec, &format!("ERR wrong number of arguments for '{name}' command"));
         }
         if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
-            push_error(&mut self.batch.out, "NOAUTH Authentication required.");
-            return ControlFlow::Continue(());
+            return self.refuse(spec, "NOAUTH Authentication required.");
         }
         self.handle.metrics.command(spec.id);
         self.last_command = Some(spec.id);
@@ -220,10 +227,7 @@ impl Connection {
             (Place::Key, Some(slot)) => self.run_on_keys(now, spec, slot, argv),
             // Without a key, as a malformed OBJECT, nothing routes it: any shard knows the answer.
             (Place::Key, None) => self.run_on_slot(now, spec, self.handle.first_slot(), argv),
-            (Place::Slot, _) => {
-                self.run_on_shard(now, spec, argv);
-                ControlFlow::Continue(())
-            }
+            (Place::Slot, _) => self.run_on_shard(now, spec, argv),
             (Place::AllShards, _) => {
                 self.run_on_shards(now, spec, argv);
                 ControlFlow::Continue(())
@@ -231,12 +235,17 @@ impl Connection {
             (Place::Connection, _) => self.run_here(now, spec, argv),
             (Place::Control, _) => match ControlRequest::parse(spec, argv) {
                 Ok(request) => ControlFlow::Break(Pause::Control(request)),
-                Err(text) => {
-                    push_error(&mut self.batch.out, &text);
-                    ControlFlow::Continue(())
-                }
+                Err(text) => self.refuse(spec, &text),
             },
         }
+    }
+
+    /// Answers an error without having executed anything.
+    #[cold]
+    fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+        self.handle.metrics.command_rejected(spec.id);
+        ReplyWriter::new(&mut self.batch.out, self.session.version).error(text);
+        ControlFlow::Continue(())
     }
 
     /// A command with one key.
@@ -268,8 +277,7 @@ impl Connection {
             return self.run_on_slot(now, spec, slot, argv);
         }
         if !self.handle.may_cross_slots() {
-            push_error(&mut self.batch.out, "CROSSSLOT Keys in request don't hash to the same slot");
-            return ControlFlow::Continue(());
+            return self.refuse(spec, "CROSSSLOT Keys in request don't hash to the same slot");
         }
         let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
         if slots.iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
@@ -281,73 +289,81 @@ impl Connection {
             return ControlFlow::Continue(());
         }
         if spec.merge == Merge::None {
-            push_error(
-                &mut self.batch.out,
+            return self.refuse(
+                spec,
                 "CROSSSLOT Keys in request belong to several shards of this node, which this command does not support; \
                  use a hash tag",
             );
-            return ControlFlow::Continue(());
         }
         self.run_on_shards(now, spec, argv);
         ControlFlow::Continue(())
     }
 
+    #[inline]
     fn run_request(&mut self, now: Now, request: Request<'_>) -> ControlFlow<Pause> {
-        let start = self.batch.out.len();
-        if let Some(text) = self.refuse_write(request) {
-            return self.answer(Err(Refusal::Answer(text.into())), now, start);
-        }
-        let result = self.handle.core.borrow_mut().execute(now, request, &mut self.batch.out);
+        let (start, out) = (self.batch.out.len(), &mut self.batch.out);
+        let room = |bytes| self.handle.log_room(bytes);
+        let result = self.handle.core.borrow_mut().execute(now, request, out, room);
         let held = result.map(|hold| self.batch.hold(hold, start));
-        self.answer(held, now, start)
+        self.answer(request.spec, held, now, start)
     }
 
     /// A command with keys of several slots, all of this shard.
     fn run_across(&mut self, now: Now, request: Request<'_>, slots: &[SlotId]) -> ControlFlow<Pause> {
-        let start = self.batch.out.len();
-        if let Some(text) = self.refuse_write(request) {
-            return self.answer(Err(Refusal::Answer(text.into())), now, start);
-        }
-        let result = self.handle.core.borrow_mut().execute_across(now, request, slots, &mut self.batch.out);
+        let (start, out) = (self.batch.out.len(), &mut self.batch.out);
+        let room = |bytes| self.handle.log_room(bytes);
+        let result = self.handle.core.borrow_mut().execute_across(now, request, slots, out, room);
         let held = result.map(|holds| holds.into_iter().for_each(|hold| self.batch.hold(hold, start)));
-        self.answer(held, now, start)
+        self.answer(request.spec, held, now, start)
     }
 
-    #[inline]
-    fn refuse_write(&self, request: Request<'_>) -> Option<&'static str> {
-        self.handle.refuse_write(&self.handle.core.borrow(), request.spec, request.argv)
+    /// A command on a shard's own state, whoever leads its slots: SCAN, COUNTKEYSINSLOT.
+    fn run_on_shard(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let owner = scatter::shard_of(spec, argv, self.handle.shard_count);
+        if owner != self.handle.id {
+            self.send_whole(owner, argv);
+            return ControlFlow::Continue(());
+        }
+        let request = Request { spec, slot: self.handle.first_slot(), argv, version: self.session.version };
+        let (start, out) = (self.batch.out.len(), &mut self.batch.out);
+        let room = |bytes| self.handle.log_room(bytes);
+        let result = self.handle.core.borrow_mut().execute_on_any(now, request, out, room);
+        let held = result.map(|holds| holds.into_iter().for_each(|hold| self.batch.hold(hold, start)));
+        self.answer(spec, held, now, start)
     }
 
     /// What becomes of a request that was executed, with its reply from `start` on, or refused.
     #[inline]
-    fn answer(&mut self, result: Result<(), Refusal>, now: Now, start: usize) -> ControlFlow<Pause> {
+    fn answer(
+        &mut self,
+        spec: &'static CommandSpec,
+        result: Result<(), Refusal>,
+        now: Now,
+        start: usize,
+    ) -> ControlFlow<Pause> {
         match result {
-            Ok(()) => {}
-            Err(Refusal::Answer(text)) => push_error(&mut self.batch.out, &text),
-            Err(Refusal::Park(text)) => {
-                debug_assert_eq!(start, self.batch.out.len(), "a parked request has no reply yet");
-                let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
-                if now.mono_ns < since + self.handle.park_ns() {
-                    return ControlFlow::Break(Pause::Parked);
+            Ok(()) => {
+                if self.batch.out.get(start) == Some(&b'-') {
+                    self.handle.metrics.command_failed(spec.id);
                 }
-                push_error(&mut self.batch.out, &text);
             }
+            Err(refusal) => return self.refused(spec, refusal, now),
         }
         self.parked_since_ns = None;
         ControlFlow::Continue(())
     }
 
-    /// A command on a shard's own state, whoever leads its slots: SCAN, COUNTKEYSINSLOT.
-    fn run_on_shard(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
-        let owner = scatter::shard_of(spec, argv, self.handle.shard_count);
-        if owner != self.handle.id {
-            self.send_whole(owner, argv);
-            return;
+    /// A shard refused a request: it is parked, or gets its error.
+    #[cold]
+    fn refused(&mut self, spec: &CommandSpec, refusal: Refusal, now: Now) -> ControlFlow<Pause> {
+        if let Refusal::Park(_) = refusal {
+            let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
+            if now.mono_ns < since + self.handle.park_ns() {
+                return ControlFlow::Break(Pause::Parked);
+            }
         }
-        let request = Request { spec, slot: self.handle.first_slot(), argv, version: self.session.version };
-        let start = self.batch.out.len();
-        let holds = self.handle.core.borrow_mut().execute_on_any(now, request, &mut self.batch.out);
-        holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
+        self.parked_since_ns = None;
+        self.refuse(spec, &refusal.into_text())
     }
 
     /// A command that several shards execute a part of.
@@ -379,25 +395,22 @@ impl Connection {
         let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
         let slot = slots.first().copied().unwrap_or_else(|| self.handle.first_slot());
         let request = Request { spec, slot, argv, version: self.session.version };
-        let mut out = Vec::new();
-        if let Some(text) = self.refuse_write(request) {
-            push_error(&mut out, text);
-            return (out, Vec::new());
-        }
-        let mut core = self.handle.core.borrow_mut();
+        let (mut out, mut core) = (Vec::new(), self.handle.core.borrow_mut());
+        let room = |bytes| self.handle.log_room(bytes);
         let executed = if slots.is_empty() {
-            Ok(core.execute_on_any(now, request, &mut out))
+            core.execute_on_any(now, request, &mut out, room)
         } else {
-            core.execute_across(now, request, &slots, &mut out)
+            core.execute_across(now, request, &slots, &mut out, room)
         };
+        // Also one that would be parked: the other shards have their parts already, so waiting here would only make
+        // the command less whole.
         let holds = executed.unwrap_or_else(|refusal| {
-            // The other shards have their parts already: waiting here would only make the command less whole.
-            match refusal {
-                Refusal::Answer(text) => push_error(&mut out, &text),
-                Refusal::Park(text) => push_error(&mut out, &text),
-            }
+            ReplyWriter::new(&mut out, request.version).error(&refusal.into_text());
             Vec::new()
         });
+        if out.first() == Some(&b'-') {
+            self.handle.metrics.command_failed(spec.id);
+        }
         (out, holds)
     }
 
@@ -438,6 +451,7 @@ impl Connection {
             let room = 128 - rest.len();
             rest.push_str(&format!("'{}' ", text(arg, room)));
         }
+        self.handle.metrics.errors.add(1);
         let text = format!("ERR unknown command '{name}', with args beginning with: {rest}");
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text);
         ControlFlow::Continue(())
@@ -458,15 +472,18 @@ impl Connection {
     async fn wait_until_settled(&mut self) {
         let deadline_ns = self.handle.now().mono_ns + self.handle.hold_ns();
         loop {
-            for (shard, replies) in self.handle.take_replies(self.session.id) {
-                let errand = self.batch.errands.iter_mut().find(|errand| errand.shard == shard);
-                errand.expect("only asked shards answer").replies = Some(replies);
-            }
             let overdue = self.handle.now().mono_ns >= deadline_ns;
-            if self.batch.settle(&self.handle.core.borrow(), overdue) == Settled::Yes {
-                return;
+            let settled = self.batch.settle(&self.handle.core.borrow(), overdue);
+            match settled {
+                Settled::Yes => return,
+                Settled::Held => self.handle.news().await,
+                Settled::Unanswered => {
+                    for (shard, replies) in self.handle.answers(self.session.id).await {
+                        let errand = self.batch.errands.iter_mut().find(|errand| errand.shard == shard);
+                        errand.expect("only asked shards answer").replies = Some(replies);
+                    }
+                }
             }
-            self.handle.news().await;
         }
     }
 

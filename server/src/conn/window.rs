@@ -6,9 +6,9 @@
 
 use carousel_protocol::SlotId;
 use carousel_protocol::command_table::{self, CommandSpec, Place};
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::{ArgRange, Argv, Parsed, ProtocolError, RequestParser};
 
+use super::scatter::slot_of;
 use crate::command::{KeyAt, Tables};
 
 /// Requests parsed ahead.
@@ -68,8 +68,7 @@ impl Window {
                         Argv::new(rest, &self.args[n])
                     };
                     let spec = if argv.is_empty() { None } else { command_table::lookup(argv.get(0)) };
-                    let first = spec.map_or(0, |spec| spec.keys.first as usize);
-                    let slot = (first > 0 && first < argv.len()).then(|| key_slot(argv.get(first)));
+                    let slot = spec.and_then(|spec| slot_of(spec, argv));
                     self.requests.push(Ahead { start: at, end: at + consumed, spec, slot, inline });
                     at += consumed;
                     if inline {

@@ -87,11 +87,6 @@ impl MapView {
         self.state.cluster_id.is_some() && self.state.members.contains_key(&self.me)
     }
 
-    /// Does more than one node hold data, so that commands must stay within a slot?
-    pub fn spans_nodes(&self) -> bool {
-        self.joined() && self.state.members.len() > 1
-    }
-
     /// The member of that id.
     pub fn member(&self, id: NodeId) -> Option<&Member> {
         self.state.members.get(&id)

@@ -9,7 +9,6 @@ mod published;
 mod rates;
 mod shard;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,10 +18,9 @@ pub use published::{Cached, Published};
 pub use rates::Rates;
 pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
 
-use carousel_protocol::{NodeId, ShardId};
+use carousel_protocol::ShardId;
 
 use crate::Now;
-use crate::config::ClusterState;
 use crate::settings::Settings;
 use rates::RateMeter;
 
@@ -66,10 +64,6 @@ pub struct NodeView {
     pub clients: Arc<ClientRegistry>,
     /// This process.
     pub process: ProcessIdentity,
-    /// The shards are still reading their logs.
-    pub loading: AtomicBool,
-    /// Unix time in milliseconds of the last sync of all logs; 0 for none yet.
-    pub last_sync_unix_ms: AtomicU64,
     /// A log could not be written or synced: writes are refused.
     pub log_failed: AtomicBool,
     /// Totals at the last `CONFIG RESETSTAT`.
@@ -88,8 +82,6 @@ impl NodeView {
             shards: (0..shard_count).map(|_| Arc::default()).collect(),
             clients: Arc::default(),
             process,
-            loading: AtomicBool::new(false),
-            last_sync_unix_ms: AtomicU64::new(0),
             log_failed: AtomicBool::new(false),
             baseline: Mutex::default(),
             clients_rejected: AtomicU64::new(0),
@@ -116,12 +108,6 @@ impl NodeView {
     /// What shard `id` counts. Panics where there is no such shard.
     pub fn shard_metrics(&self, id: ShardId) -> Arc<ShardMetrics> {
         self.shards[id.index()].clone()
-    }
-
-    /// Publishes a new state of the cluster, or whom this node reaches of it.
-    pub fn set_map(&self, state: Arc<ClusterState>, unreachable: BTreeSet<NodeId>) {
-        let me = self.map().me;
-        self.map.publish(MapView::new(state, me, unreachable));
     }
 
     /// Counts a client that was turned away before any shard knew it.
@@ -191,7 +177,7 @@ pub(crate) mod testing {
             started: Now { mono_ns: 0, unix_ms: 1_000_000 },
             executable: "/usr/bin/carousel-server".into(),
         };
-        NodeView::new(Settings::default(), MapView::lone(NodeId([7; 20])), 2, process)
+        NodeView::new(Settings::default(), MapView::lone(carousel_protocol::NodeId([7; 20])), 2, process)
     }
 }
 

@@ -134,7 +134,6 @@ metrics! {
 
 struct ByCommand {
     calls: [Counter; COMMAND_COUNT],
-    usec: [Counter; COMMAND_COUNT],
     failed: [Counter; COMMAND_COUNT],
     rejected: [Counter; COMMAND_COUNT],
 }
@@ -142,7 +141,7 @@ struct ByCommand {
 impl Default for ByCommand {
     fn default() -> Self {
         let counters = || std::array::from_fn(|_| Counter::default());
-        Self { calls: counters(), usec: counters(), failed: counters(), rejected: counters() }
+        Self { calls: counters(), failed: counters(), rejected: counters() }
     }
 }
 
@@ -152,12 +151,6 @@ impl ShardMetrics {
     pub fn command(&self, id: CommandId) {
         self.commands.add(1);
         self.commands_by_id.calls[id.index()].add(1);
-    }
-
-    /// Adds to the microseconds that a command took.
-    #[inline]
-    pub fn command_usec(&self, id: CommandId, usec: u64) {
-        self.commands_by_id.usec[id.index()].add(usec);
     }
 
     /// Counts a request that executed and answered with an error.
@@ -178,8 +171,6 @@ impl ShardMetrics {
 pub struct CommandTotals {
     /// Requests executed.
     pub calls: u64,
-    /// Microseconds that they took, where measured.
-    pub usec: u64,
     /// Those that answered with an error.
     pub failed: u64,
     /// Requests refused before they executed.
@@ -191,18 +182,12 @@ impl CommandTotals {
         let sum = |of: fn(&ByCommand) -> &[Counter; COMMAND_COUNT]| {
             shards.iter().map(|shard| of(&shard.commands_by_id)[i].get()).sum()
         };
-        Self {
-            calls: sum(|c| &c.calls),
-            usec: sum(|c| &c.usec),
-            failed: sum(|c| &c.failed),
-            rejected: sum(|c| &c.rejected),
-        }
+        Self { calls: sum(|c| &c.calls), failed: sum(|c| &c.failed), rejected: sum(|c| &c.rejected) }
     }
 
     fn since(&self, earlier: Self) -> Self {
         Self {
             calls: self.calls.wrapping_sub(earlier.calls),
-            usec: self.usec.wrapping_sub(earlier.usec),
             failed: self.failed.wrapping_sub(earlier.failed),
             rejected: self.rejected.wrapping_sub(earlier.rejected),
         }

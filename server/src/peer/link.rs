@@ -14,6 +14,7 @@ use futures::future::{Either, select};
 
 use super::hello::{Hello, ShardLinkHello};
 use crate::limits::{PEER_OUT_BYTES_MAX, PEER_READ_BYTES};
+use crate::metrics::ShardMetrics;
 use crate::runtime::{LocalNotify, Reader, Runtime, Stream, Writer};
 use crate::shard::Standing;
 use crate::shard::drive::ShardHandle;
@@ -49,16 +50,19 @@ impl LinkOut {
     }
 
     /// Writes what is queued until the link fails, or has overflowed.
-    async fn write_to(&self, writer: &mut impl Writer) {
-        either(self.write_queued(writer), self.overflowed.wait()).await;
+    async fn write_to(&self, writer: &mut impl Writer, metrics: &ShardMetrics) {
+        either(self.write_queued(writer, metrics), self.overflowed.wait()).await;
     }
 
-    async fn write_queued(&self, writer: &mut impl Writer) {
+    async fn write_queued(&self, writer: &mut impl Writer, metrics: &ShardMetrics) {
         loop {
             let bytes = self.queued.take();
             if bytes.is_empty() {
                 self.more.wait().await;
-            } else if writer.write_all(bytes).await.0.is_err() {
+                continue;
+            }
+            metrics.peer_out_bytes.add(bytes.len() as u64);
+            if writer.write_all(bytes).await.0.is_err() {
                 return;
             }
         }
@@ -66,12 +70,13 @@ impl LinkOut {
 }
 
 /// Reads until the link ends or `take` says that the bytes make no sense.
-async fn read_from(reader: &mut impl Reader, mut take: impl FnMut(Bytes) -> bool) {
+async fn read_from(reader: &mut impl Reader, metrics: &ShardMetrics, mut take: impl FnMut(Bytes) -> bool) {
     let mut size = PEER_READ_BYTES;
     loop {
         let (result, buffer) = reader.read(Vec::with_capacity(size)).await;
         match result {
-            Ok(1..) => {
+            Ok(bytes @ 1..) => {
+                metrics.peer_in_bytes.add(bytes as u64);
                 // A full buffer says that more is waiting: read more at once.
                 size =
                     if buffer.len() == size { (size * 2).min(16 * PEER_READ_BYTES) } else { PEER_READ_BYTES };
@@ -102,7 +107,7 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
                 handle.links_out.borrow_mut().insert(peer, out.clone());
                 handle.core.borrow_mut().link_up(peer);
                 handle.touch();
-                let read = read_from(&mut reader, |bytes| {
+                let read = read_from(&mut reader, &handle.metrics, |bytes| {
                     pause = REDIAL_FIRST; // it is really there, and has this shard
                     let result = handle.core.borrow_mut().from_replica(peer, bytes);
                     handle.touch();
@@ -110,7 +115,7 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
                         .inspect_err(|error| tracing::error!(%node, %shard, %error, "closing a peer link"))
                         .is_ok()
                 });
-                either(read, out.write_to(&mut writer)).await;
+                either(read, out.write_to(&mut writer, &handle.metrics)).await;
                 handle.links_out.borrow_mut().remove(&peer);
                 handle.core.borrow_mut().link_down(peer);
                 handle.touch();
@@ -136,14 +141,14 @@ pub async fn follow<R: Runtime>(
     let out = Rc::new(LinkOut::default());
     handle.links_in.borrow_mut().insert(link, out.clone());
     if handle.core.borrow_mut().inbound_up(link, hello.from) {
-        let read = read_from(&mut reader, |bytes| {
+        let read = read_from(&mut reader, &handle.metrics, |bytes| {
             let result = handle.core.borrow_mut().from_primary(link, bytes);
             handle.touch();
             result
                 .inspect_err(|error| tracing::error!(from = %hello.from, %error, "closing a peer link"))
                 .is_ok()
         });
-        either(read, out.write_to(&mut writer)).await;
+        either(read, out.write_to(&mut writer, &handle.metrics)).await;
         handle.core.borrow_mut().inbound_down(link);
         handle.touch();
     }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -39,32 +38,6 @@ pub enum Pinning {
     Yes,
     /// The kernel places the threads.
     No,
-}
-
-/// `--pin` was neither `yes` nor `no`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown pinning '{0}': expected yes or no")]
-pub struct ParsePinningError(String);
-
-impl FromStr for Pinning {
-    type Err = ParsePinningError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "yes" => Ok(Self::Yes),
-            "no" => Ok(Self::No),
-            _ => Err(ParsePinningError(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Pinning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Yes => "yes",
-            Self::No => "no",
-        })
-    }
 }
 
 impl Pinning {
@@ -133,13 +106,5 @@ mod tests {
     fn the_default_number_of_shards_is_within_the_allowed_processors() {
         let shards = default_shards();
         assert!((1..=allowed_cpus().unwrap().len()).contains(&shards), "{shards}");
-    }
-
-    #[test]
-    fn pinning_parses_what_it_prints() {
-        for pinning in [Pinning::Yes, Pinning::No] {
-            assert_eq!(pinning.to_string().parse(), Ok(pinning));
-        }
-        assert!("maybe".parse::<Pinning>().is_err());
     }
 }

@@ -73,14 +73,6 @@ impl Stream for EpollStream {
         let (half, other) = self.stream.into_split();
         (EpollReader { half }, EpollWriter { half: other })
     }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
-    }
 }
 
 /// The receiving side of an [`EpollStream`].

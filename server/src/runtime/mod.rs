@@ -94,12 +94,6 @@ pub trait Stream: 'static {
 
     /// The halves; each may live in its own task of this thread. The socket closes when both are dropped.
     fn split(self) -> (Self::Reader, Self::Writer);
-
-    /// The other side's address. Errors: those of `getpeername(2)`.
-    fn peer_addr(&self) -> io::Result<SocketAddr>;
-
-    /// Our address. Errors: those of `getsockname(2)`.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// Receives from a stream.

@@ -110,14 +110,6 @@ impl Stream for UringStream {
     fn split(self) -> (UringReader, UringWriter) {
         (UringReader { stream: self.stream.clone() }, UringWriter { stream: self.stream })
     }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
-    }
 }
 
 /// The receiving side of a [`UringStream`].

@@ -6,9 +6,9 @@ use carousel_protocol::{Seq, SlotId};
 
 use super::slot::Serve;
 use super::{Refusal, Shard, Standing};
-use crate::Now;
 use crate::command::{Exec, execute};
 use crate::persist::record::RecordKind;
+use crate::{Now, limits};
 
 /// One request, parsed, checked for arity and routed to this shard.
 #[derive(Clone, Copy)]
@@ -22,6 +22,11 @@ pub struct Request<'a> {
     /// RESP version of its connection.
     pub version: Version,
 }
+
+/// Takes room in the log for a turn that writes up to so many bytes; the text of the error reply where there is none.
+pub trait Room: FnOnce(usize) -> Result<(), &'static str> {}
+
+impl<F: FnOnce(usize) -> Result<(), &'static str>> Room for F {}
 
 /// What a reply waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +63,19 @@ impl Shard {
     ///
     /// # Errors
     /// A [`Refusal`], with nothing executed and nothing appended.
-    pub fn execute(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Result<Hold, Refusal> {
-        self.admit(request.slot, request.spec.flags.contains(Flags::WRITE))?;
+    #[inline]
+    pub fn execute(
+        &mut self,
+        now: Now,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+        room: impl Room,
+    ) -> Result<Hold, Refusal> {
+        let write = request.spec.flags.contains(Flags::WRITE);
+        self.admit(request.slot, write)?;
+        if write {
+            self.take_room(request, 1, room)?;
+        }
         Ok(self.execute_admitted(now, request, out))
     }
 
@@ -73,9 +89,13 @@ impl Shard {
         request: Request<'_>,
         slots: &[SlotId],
         out: &mut Vec<u8>,
+        room: impl Room,
     ) -> Result<Vec<Hold>, Refusal> {
         let write = request.spec.flags.contains(Flags::WRITE);
         slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
+        if write {
+            self.take_room(request, slots.len(), room)?;
+        }
         let hold = self.execute_admitted(now, request, out);
         Ok(match self.standing {
             Standing::Member { .. } => slots.iter().map(|slot| self.hold_of(*slot)).collect(),
@@ -85,15 +105,24 @@ impl Shard {
 
     /// Executes a request that is about no one slot: on those that are led here, as KEYS, DBSIZE, SCAN and FLUSHALL
     /// do, or on whatever the shard holds.
-    pub fn execute_on_any(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Vec<Hold> {
-        if request.spec.flags.contains(Flags::WRITE)
-            && let Some(text) = self.refuse_write_on_all()
-        {
-            ReplyWriter::new(out, request.version).error(text);
-            return Vec::new();
+    ///
+    /// # Errors
+    /// A [`Refusal`], with nothing executed and nothing appended.
+    pub fn execute_on_any(
+        &mut self,
+        now: Now,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+        room: impl Room,
+    ) -> Result<Vec<Hold>, Refusal> {
+        if request.spec.flags.contains(Flags::WRITE) {
+            if let Some(text) = self.refuse_write_on_all() {
+                return Err(Refusal::Answer(text.into()));
+            }
+            self.take_room(request, self.slots.len(), room)?;
         }
         let hold = self.execute_admitted(now, request, out);
-        match self.standing {
+        Ok(match self.standing {
             // One hold per slot that has anything uncommitted.
             Standing::Member { .. } => {
                 let open: Vec<_> =
@@ -101,7 +130,15 @@ impl Shard {
                 open.into_iter().map(|slot| self.hold_of(slot)).collect()
             }
             Standing::Lone | Standing::Reserved { .. } => vec![hold],
-        }
+        })
+    }
+
+    /// Takes room in the log for what a request writes to so many slots, on top of what the turn has written.
+    #[inline]
+    fn take_room(&self, request: Request<'_>, slots: usize, room: impl Room) -> Result<(), Refusal> {
+        let arguments: usize = request.argv.iter().map(|arg| arg.len() + limits::RECORD_OVERHEAD_BYTES).sum();
+        let bytes = self.turn_log_bytes() + arguments + slots * limits::RECORD_OVERHEAD_BYTES;
+        room(bytes).map_err(|text| Refusal::Answer(text.into()))
     }
 
     /// A command that changes all slots of the node, as FLUSHALL, must not pass over those that are just being handed
@@ -216,5 +253,52 @@ impl Shard {
             self.record_effects();
         }
         removed >= budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carousel_protocol::ShardId;
+    use carousel_protocol::command_table::lookup;
+    use carousel_protocol::resp::ArgRange;
+
+    use super::*;
+    use crate::shard::ShardOptions;
+
+    const NO_ROOM: &str = "MISCONF no room";
+
+    /// What `SET key v` answers where the log has no room, on a slot that is served so.
+    fn set_without_room(serve: Serve) -> Result<Hold, Refusal> {
+        let (id, limits) = (ShardId(0), Default::default());
+        let mut shard = Shard::new(ShardOptions {
+            id,
+            shard_count: 1,
+            me: Default::default(),
+            hash_seed: 1,
+            log: true,
+            limits,
+        });
+        let slot = carousel_protocol::key_slot(b"key");
+        let index = shard.index(slot);
+        shard.slots[index].serve = serve;
+        let ranges = [(0, 3), (3, 6), (6, 7)].map(|(start, end)| ArgRange { start, end });
+        let argv = Argv::new(b"SETkeyv", &ranges);
+        let request = Request { spec: lookup(b"SET").unwrap(), slot, argv, version: Version::Resp2 };
+        let now = Now { mono_ns: 0, unix_ms: 0 };
+        let mut out = Vec::new();
+        let result = shard.execute(now, request, &mut out, |bytes| {
+            assert!(bytes > 7, "room for its arguments");
+            Err(NO_ROOM)
+        });
+        assert!(out.is_empty() && shard.tables.table(slot).len() == 0, "nothing was executed");
+        result
+    }
+
+    #[test]
+    fn a_write_finds_the_log_full_only_where_it_would_be_executed() {
+        assert_eq!(set_without_room(Serve::Leading), Err(Refusal::Answer(NO_ROOM.into())));
+        let redirected = set_without_room(Serve::Elsewhere).unwrap_err().into_text();
+        assert!(redirected.starts_with("CLUSTERDOWN"), "{redirected}");
+        assert!(matches!(set_without_room(Serve::LeadingReadOnly), Err(Refusal::Park(_))));
     }
 }

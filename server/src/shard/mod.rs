@@ -28,7 +28,7 @@ use crate::replication::Frames;
 use crate::shard::slot::{LinkId, PeerIndex, Slot};
 use crate::store::KeyHasher;
 
-pub use execute::{Hold, HoldState, Request};
+pub use execute::{Hold, HoldState, Request, Room};
 pub use route::Refusal;
 pub use turn::{ReadyChange, TurnOutput};
 
@@ -115,8 +115,6 @@ pub struct Counters {
     pub keys_sent: u64,
     /// Bytes of effects sent in transfers.
     pub bytes_sent: u64,
-    /// Slots whose transfer ended.
-    pub transfers_done: u64,
     /// Of `keys_sent`, those since the current plan began.
     pub plan_keys_sent: u64,
     /// Of `bytes_sent`, those since the current plan began.

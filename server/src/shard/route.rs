@@ -16,6 +16,16 @@ pub enum Refusal {
     Answer(String),
 }
 
+impl Refusal {
+    /// The error reply.
+    pub fn into_text(self) -> Cow<'static, str> {
+        match self {
+            Self::Park(text) => text,
+            Self::Answer(text) => text.into(),
+        }
+    }
+}
+
 /// What a parked request gets when its time is up.
 pub const TRY_AGAIN: &str = "TRYAGAIN The slot is being handed over, try again";
 /// What a write gets while it could not be confirmed.

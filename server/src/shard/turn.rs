@@ -98,11 +98,6 @@ impl Shard {
         self.turn.log.len() + self.turn.frozen.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Replies and acks of turns up to this one may leave.
-    pub fn durable_turn(&self) -> u64 {
-        self.turn.durable
-    }
-
     /// Has anything happened, since the last call, that a waiting request should look at?
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.turn.news)

@@ -36,6 +36,3 @@ pub use slot_table::{PrefetchDepth, SlotTable};
 
 /// Most bytes of a value: Redis' `proto-max-bulk-len`, 512 MiB.
 pub const VALUE_BYTES_MAX: usize = 512 << 20;
-
-/// Most bytes of a key, as of a value.
-pub const KEY_BYTES_MAX: usize = VALUE_BYTES_MAX;

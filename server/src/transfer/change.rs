@@ -239,11 +239,4 @@ impl Shard {
             self.turn.more |= !self.changes_queued.is_empty();
         }
     }
-
-    /// Slots whose proposed change has no outcome yet: to be proposed again by whoever lost the first answer.
-    pub fn changes_proposed(&self) -> impl Iterator<Item = SlotId> {
-        self.tables.slots().filter(|slot| {
-            self.slot(*slot).lead().is_some_and(|lead| matches!(lead.change, Change::Proposed { .. }))
-        })
-    }
 }

@@ -97,7 +97,6 @@ impl Shard {
             let done = ToReplica::TransferDone { slot, attach, position, history };
             self.send_acknowledged(peer, slot, attach, 0, &done);
             self.peers[peer].in_flight.back_mut().expect("just sent").seq = Some(last_seq);
-            self.counters.transfers_done += 1;
             self.turn.commits.push(index);
             self.follower_changed(index);
         }

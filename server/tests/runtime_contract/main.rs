@@ -110,7 +110,7 @@ contract! {
         dropping_both_halves_closes_the_connection
         an_aborted_task_closes_its_connection
         an_adopted_socket_may_be_non_blocking_and_gets_no_delay
-        connect_reaches_a_listener_and_knows_the_addresses
+        connect_reaches_a_listener
         connect_to_nobody_is_refused;
     tasks:
         run_gives_the_result_and_drops_what_is_left

@@ -311,7 +311,7 @@ impl World {
         let mut out = Vec::new();
         let deadline = self.now + HOLD;
         let seat = self.live_seat(at.node, at.seat);
-        let result = seat.core.execute(now, request, &mut out);
+        let result = seat.core.execute(now, request, &mut out, |_| Ok(()));
         if self.trace.is_printed() {
             let slot = current_slot(&self.clients[client]);
             let state = self.live_seat(at.node, at.seat).core.slot(slot);

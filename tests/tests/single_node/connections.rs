@@ -118,7 +118,48 @@ async fn clients_beyond_the_limit_are_told_and_others_stay() {
 }
 
 async fn server_rejections(client: &mut carousel_tests::Raw) -> i64 {
+    stat(client, "rejected_connections").await
+}
+
+async fn stat(client: &mut carousel_tests::Raw, name: &str) -> i64 {
     let info = String::from_utf8(bulk(client.call("INFO stats").await)).unwrap();
-    let value = info.lines().find_map(|line| line.strip_prefix("rejected_connections:"));
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     value.expect("INFO has it").parse().unwrap()
+}
+
+#[tokio::test]
+async fn info_counts_what_happened() {
+    for server in super::each_kind().await {
+        let mut client = server.raw().await;
+        let before = [
+            stat(&mut client, "total_error_replies").await,
+            stat(&mut client, "total_net_input_bytes").await,
+            stat(&mut client, "total_net_output_bytes").await,
+            stat(&mut client, "keyspace_hits").await,
+        ];
+        client.call("SET counted abc").await;
+        client.call("GET counted").await;
+        client.call("INCR counted").await; // no integer
+        client.call("GET").await; // wrong arity
+        client.call("NONSENSE").await;
+        assert_eq!(stat(&mut client, "total_error_replies").await - before[0], 3);
+        assert!(stat(&mut client, "total_net_input_bytes").await - before[1] >= 60);
+        assert!(stat(&mut client, "total_net_output_bytes").await - before[2] >= 60);
+        eventually("the hit is published", async || {
+            match stat(&mut client, "keyspace_hits").await - before[3] {
+                1 => Ok(()),
+                hits => Err(format!("{hits} hits")),
+            }
+        })
+        .await;
+        let stats = String::from_utf8(bulk(client.call("INFO commandstats").await)).unwrap();
+        assert!(
+            stats.contains("cmdstat_get:calls=1,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0"),
+            "{stats}"
+        );
+        assert!(
+            stats.contains("cmdstat_incr:calls=1,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=1"),
+            "{stats}"
+        );
+    }
 }

@@ -1,0 +1,52 @@
+//! The clients of a shard: how they come, and how silent ones go.
+
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+
+use super::ShardHandle;
+use crate::Now;
+use crate::command::session::Session;
+use crate::runtime::Runtime;
+
+impl ShardHandle {
+    /// Starts to serve a client.
+    pub(super) fn welcome<R: Runtime>(
+        self: &Rc<Self>,
+        stream: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> std::io::Result<()> {
+        let here = stream.local_addr()?;
+        let client = self.node.clients().register(address, here, self.id, self.now());
+        // CLIENT KILL ends the connection through a second handle on its socket: its task wakes by itself.
+        let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        client.wake_with(move || {
+            let _ = socket.shutdown(Shutdown::Both);
+        });
+        let session = Session::new(client, &self.node.settings());
+        let stream = R::adopt(stream)?;
+        self.metrics.connections.add(1);
+        self.metrics.connections_accepted.add(1);
+        let handle = self.clone();
+        R::spawn(async move {
+            let id = session.id;
+            crate::conn::serve::<R>(handle.clone(), stream, session).await;
+            handle.errands.forget(id);
+            handle.metrics.connections.sub(1);
+        });
+        Ok(())
+    }
+
+    /// Closes clients that have been silent for longer than the setting `timeout` allows.
+    pub(super) fn close_idle_clients(&self, now: Now) {
+        let timeout_ms = u64::from(self.node.settings().timeout_s) * 1000;
+        if timeout_ms == 0 {
+            return;
+        }
+        for client in self.node.clients().all() {
+            if client.shard == self.id && client.idle_ms(now) > timeout_ms {
+                client.kill();
+            }
+        }
+    }
+}

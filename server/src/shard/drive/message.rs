@@ -1,0 +1,91 @@
+//! What other threads tell a shard.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carousel_protocol::{Epoch, Incarnation, NodeId, Position, ShardId, SlotId};
+use futures::channel::oneshot;
+
+use crate::config::ClusterState;
+use crate::conn::remote::{RemoteBatch, Replies};
+use crate::peer::hello::ShardLinkHello;
+use crate::persist::{LogPosition, SyncError};
+
+/// A message from another thread.
+pub enum ToShard {
+    /// A client was accepted.
+    Client {
+        /// Its socket.
+        stream: std::net::TcpStream,
+        /// Where it comes from.
+        address: SocketAddr,
+    },
+    /// Another node's shard has dialled this one.
+    Link {
+        /// What it said.
+        hello: ShardLinkHello,
+        /// Its socket.
+        stream: std::net::TcpStream,
+    },
+    /// The agreed state has changed.
+    Map {
+        /// The state.
+        state: Arc<ClusterState>,
+        /// This process' registration, once there is one.
+        incarnation: Option<Incarnation>,
+    },
+    /// Members that the node does not reach.
+    Unreachable(Arc<BTreeSet<NodeId>>),
+    /// Requests of another shard's connection.
+    Batch(RemoteBatch),
+    /// The answers to such requests.
+    Replies {
+        /// Who answers.
+        shard: ShardId,
+        /// Whose connection.
+        connection: u64,
+        /// The answers.
+        replies: Replies,
+    },
+    /// Promise an epoch and report; see [`Shard::seal`].
+    Seal {
+        /// The epoch.
+        epoch: Epoch,
+        /// Slots; those of other shards are passed over.
+        slots: Arc<Vec<SlotId>>,
+        /// Gets the reports when the promise is durable.
+        reply: oneshot::Sender<SealReports>,
+    },
+    /// See [`Shard::change_refused`].
+    ChangeRefused {
+        /// The slot.
+        slot: SlotId,
+        /// The epoch that the change was prepared in.
+        epoch: Epoch,
+    },
+    /// See [`Shard::reserve`].
+    Reserve {
+        /// For how long.
+        duration: Duration,
+        /// Gets whether the shard holds no key.
+        reply: oneshot::Sender<bool>,
+    },
+    /// The log is durable up to here, or never will be.
+    Synced(Result<LogPosition, SyncError>),
+    /// The process begins as this incarnation: note it in the log, durably, before anything is acknowledged.
+    Begin {
+        /// Its number.
+        incarnation: Incarnation,
+        /// What the log had is everything that the node ever acknowledged.
+        whole: bool,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// Finish what is written and stop. Replies whether the log was closed cleanly.
+    Stop(oneshot::Sender<bool>),
+}
+
+/// Per slot, where the copy stands, and whether it is whole.
+pub type SealReports = Vec<(SlotId, Option<Position>, bool)>;

@@ -1,0 +1,276 @@
+//! Drives a shard: the tasks of its thread and what they share.
+//!
+//! * one task per client ([`crate::conn`]);
+//! * the *flush* task, which runs behind all tasks that were ready in a turn of the event loop and ends the turn: sends to
+//!   replicas, writes the log, and lets acks and replies go;
+//! * the *mailbox* task, for messages of other threads;
+//! * the *tick* task: expiry, and the deadlines of those who wait;
+//! * two tasks per link to a shard of another node ([`crate::peer::link`]).
+
+mod clients;
+mod errands;
+mod message;
+mod tick;
+mod turn_end;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use carousel_protocol::{Incarnation, ShardId, SlotId};
+use futures::channel::oneshot;
+
+pub use self::message::{SealReports, ToShard};
+
+use self::errands::Errands;
+use self::turn_end::TurnEnd;
+use super::Shard;
+use super::journal::Journal;
+use super::mailbox::{Mailbox, Sender};
+use super::slot::{LinkId, PeerIndex};
+use crate::Now;
+use crate::control::{ControlRequest, ToControl};
+use crate::metrics::{NodeView, ShardMetrics};
+use crate::peer::link::LinkOut;
+use crate::runtime::Runtime;
+
+/// What the tasks of a shard share.
+pub struct ShardHandle {
+    /// The shard's number.
+    pub id: ShardId,
+    /// Shards of the node.
+    pub shard_count: u16,
+    /// The state machine. Never borrowed across an await.
+    pub core: RefCell<Shard>,
+    /// What the node publishes.
+    pub node: Arc<NodeView>,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) log: RefCell<Option<Journal>>,
+    turn_end: TurnEnd,
+    errands: Errands,
+    waiting: RefCell<Vec<Waker>>,
+    mailboxes: Vec<Sender<ToShard>>,
+    control: tokio::sync::mpsc::UnboundedSender<ToControl>,
+    pub(crate) links_out: RefCell<BTreeMap<PeerIndex, Rc<LinkOut>>>,
+    pub(crate) links_in: RefCell<BTreeMap<LinkId, Rc<LinkOut>>>,
+    next_link: Cell<u64>,
+    clock: std::time::Instant,
+    park_ns: Cell<u64>,
+    hold_ns: Cell<u64>,
+    bulk_bytes_max: Cell<usize>,
+    ticks_open: Cell<bool>,
+    incarnation: Cell<Incarnation>,
+}
+
+/// What a shard's thread is given.
+pub struct ShardSeat {
+    /// The state machine, with what its log had.
+    pub core: Shard,
+    /// The log to append to, under `appendonly yes`.
+    pub log: Option<Journal>,
+    /// Messages to it.
+    pub mailbox: Mailbox<ToShard>,
+    /// Mailboxes of all shards of the node.
+    pub mailboxes: Vec<Sender<ToShard>>,
+    /// To the control thread.
+    pub control: tokio::sync::mpsc::UnboundedSender<ToControl>,
+    /// What the node publishes.
+    pub node: Arc<NodeView>,
+}
+
+/// Runs a shard until it is told to stop.
+pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
+    let ShardSeat { core, log, mut mailbox, mailboxes, control, node } = seat;
+    let id = core.id();
+    let metrics = node.shard_metrics(id);
+    let handle = Rc::new(ShardHandle {
+        id,
+        shard_count: core.options.shard_count,
+        core: RefCell::new(core),
+        metrics,
+        node,
+        log: RefCell::new(log),
+        turn_end: TurnEnd::default(),
+        errands: Errands::default(),
+        waiting: RefCell::default(),
+        mailboxes,
+        control,
+        links_out: RefCell::default(),
+        links_in: RefCell::default(),
+        next_link: Cell::new(0),
+        clock: std::time::Instant::now(),
+        park_ns: Cell::new(0),
+        hold_ns: Cell::new(0),
+        bulk_bytes_max: Cell::new(0),
+        ticks_open: Cell::new(true),
+        incarnation: Cell::default(),
+    });
+    handle.settings_changed();
+    R::spawn(turn_end::flush_loop::<R>(handle.clone()));
+    R::spawn(tick::tick_loop::<R>(handle.clone()));
+    let mut messages = Vec::new();
+    loop {
+        mailbox.drain(&mut messages).await;
+        for message in messages.drain(..) {
+            if let ToShard::Stop(done) = message {
+                let _ = done.send(handle.stop());
+                return;
+            }
+            handle.deliver::<R>(message);
+        }
+        handle.advance_errands();
+        handle.end_batch();
+    }
+}
+
+impl ShardHandle {
+    /// The time.
+    #[inline]
+    pub fn now(&self) -> Now {
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Now { mono_ns: self.clock.elapsed().as_nanos() as u64, unix_ms: unix.as_millis() as u64 }
+    }
+
+    /// Any slot of this shard.
+    pub(crate) fn first_slot(&self) -> SlotId {
+        self.core.borrow().slot_at(0)
+    }
+
+    /// The shard of this node that owns a slot.
+    #[inline]
+    pub(crate) fn owner(&self, slot: SlotId) -> ShardId {
+        if self.shard_count == 1 { self.id } else { ShardId::of_slot(slot, self.shard_count) }
+    }
+
+    /// Several slots in one command: while there is at most one node.
+    pub(crate) fn may_cross_slots(&self) -> bool {
+        self.core.borrow().cluster().is_none_or(|state| state.members.len() < 2)
+    }
+
+    /// Reserves room in the log for a turn that writes up to `bytes`.
+    ///
+    /// # Errors
+    /// The text of the error reply, where there is none.
+    #[inline]
+    pub(crate) fn log_room(&self, bytes: usize) -> Result<(), &'static str> {
+        self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.admit(bytes))
+    }
+
+    /// How long a request is parked.
+    pub(crate) fn park_ns(&self) -> u64 {
+        self.park_ns.get()
+    }
+
+    /// How long a reply is held for its quorum.
+    pub(crate) fn hold_ns(&self) -> u64 {
+        self.hold_ns.get()
+    }
+
+    /// Most bytes of an argument.
+    pub(crate) fn bulk_bytes_max(&self) -> usize {
+        self.bulk_bytes_max.get()
+    }
+
+    /// Reads settings that are used all the time again.
+    pub(crate) fn settings_changed(&self) {
+        let settings = self.node.settings();
+        self.park_ns.set(settings.handover_timeout_ms * 1_000_000);
+        self.bulk_bytes_max.set(settings.proto_max_bulk_len as usize);
+        self.hold_ns.set(settings.write_timeout_ms * 1_000_000);
+        if let Some(log) = self.log.borrow_mut().as_mut() {
+            log.set_policy(crate::boot::sync_policy(settings.appendfsync));
+        }
+    }
+
+    /// A task has used the shard: if that left something to send or log, the turn is to be ended.
+    #[inline]
+    pub(crate) fn end_batch(&self) {
+        if self.core.borrow().has_output() {
+            self.touch();
+        }
+    }
+
+    /// The turn is to be ended.
+    pub(crate) fn touch(&self) {
+        self.turn_end.asked.set();
+    }
+
+    /// Completes when something has happened that a waiting request should look at, or time has passed.
+    pub(crate) fn news(&self) -> impl Future<Output = ()> {
+        let mut asked = false;
+        std::future::poll_fn(move |context| {
+            if asked {
+                return Poll::Ready(());
+            }
+            asked = true;
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    fn wake_waiting(&self) {
+        self.advance_errands();
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Asks the control thread.
+    pub(crate) async fn ask_control(&self, request: ControlRequest) -> Result<String, String> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || "ERR The node is stopping".to_string();
+        self.control.send(ToControl::Request { request, reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {
+        match message {
+            ToShard::Client { stream, address } => {
+                if let Err(error) = self.welcome::<R>(stream, address) {
+                    tracing::warn!(%error, "a client's socket could not be used");
+                }
+            }
+            ToShard::Link { hello, stream } => {
+                let link = LinkId(self.next_link.get());
+                self.next_link.set(link.0 + 1);
+                R::spawn(crate::peer::link::follow::<R>(self.clone(), link, hello, stream));
+            }
+            ToShard::Map { state, incarnation } => self.core.borrow_mut().apply_map(state, incarnation),
+            ToShard::Unreachable(nodes) => self.core.borrow_mut().set_unreachable(nodes),
+            ToShard::Batch(batch) => self.errands.accept(batch),
+            ToShard::Replies { shard, connection, replies } => {
+                self.errands.answer(connection, shard, replies);
+            }
+            ToShard::Seal { epoch, slots, reply } => self.seal(epoch, slots, reply),
+            ToShard::ChangeRefused { slot, epoch } => self.core.borrow_mut().change_refused(slot, epoch),
+            ToShard::Reserve { duration, reply } => {
+                let until_ns = self.now().mono_ns + duration.as_nanos() as u64;
+                let _ = reply.send(self.core.borrow_mut().reserve(until_ns));
+            }
+            ToShard::Synced(Ok(position)) => {
+                let turn = self.log.borrow_mut().as_mut().and_then(|log| log.synced(position));
+                if let Some(turn) = turn {
+                    self.synced(turn);
+                }
+            }
+            ToShard::Synced(Err(error)) => {
+                if let Some(log) = self.log.borrow_mut().as_mut() {
+                    log.fail(&error);
+                }
+                self.log_failed(&error);
+            }
+            ToShard::Begin { incarnation, whole, reply } => {
+                self.incarnation.set(incarnation);
+                self.core.borrow_mut().begin(whole);
+                // Whether it is whole is read from what is published.
+                self.publish_metrics();
+                let noted = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.begin(incarnation));
+                let _ = reply.send(noted);
+                self.seal_early_ones();
+            }
+            ToShard::Stop(_) => unreachable!("handled by the mailbox loop"),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What a shard does from time to time: expiry, deadlines, and publishing what it counts.
+
+use std::rc::Rc;
+
+use super::ShardHandle;
+use crate::limits;
+use crate::runtime::Runtime;
+
+impl ShardHandle {
+    /// Publishes what is counted by the state machine.
+    pub(super) fn publish_metrics(&self) {
+        let core = self.core.borrow();
+        let keys = core.key_counts();
+        let counted = core.tables.counters();
+        self.metrics.keys.set(keys.held);
+        self.metrics.keys_led.set(keys.led);
+        self.metrics.volatile_keys.set(core.tables.volatile_total() as u64);
+        self.metrics.keyspace_hits.set(counted.hits);
+        self.metrics.keyspace_misses.set(counted.misses);
+        self.metrics.copies_not_whole.set(core.copies_not_whole() as u64);
+        self.metrics.plan_keys.set(core.counters.plan_keys_sent);
+        self.metrics.plan_bytes.set(core.counters.plan_bytes_sent);
+        self.metrics.used_bytes.set(core.tables.used_bytes() as u64);
+        self.metrics.expired_keys.set(counted.expired);
+        self.metrics.transfer_keys.set(core.counters.keys_sent);
+        self.metrics.transfer_bytes.set(core.counters.bytes_sent);
+    }
+}
+
+/// Ticks until the shard stops.
+pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
+    while handle.ticks_open.get() {
+        R::sleep(limits::TICK).await;
+        let now = handle.now();
+        let mut more = true;
+        while more {
+            more = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
+            handle.end_batch();
+            R::yield_now().await;
+        }
+        handle.settings_changed();
+        handle.close_idle_clients(now);
+        handle.retry_log();
+        handle.publish_metrics();
+        if handle.core.borrow().is_reserved() {
+            // A turn ends a reservation whose time has passed, and no client makes one here until then.
+            handle.touch();
+        }
+        handle.wake_waiting();
+        handle.end_batch();
+    }
+}

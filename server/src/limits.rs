@@ -126,6 +126,10 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Keys looked at in one step of active expiry.
 pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 
+/// Bytes of the log that are kept ready for the removal of keys whose time has come. Where the disk has no room for them,
+/// such keys are only hidden.
+pub const EXPIRE_LOG_BYTES: usize = 256 * 1024;
+
 const _: () = assert!(PEER_FRAME_BYTES_MAX > crate::persist::RECORD_BYTES_MAX, "a record fits a frame");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
 const _: () =

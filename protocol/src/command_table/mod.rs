@@ -56,6 +56,11 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Whether what follows each key is there as well: `MSET key value key` lacks a value.
+    const fn groups_are_whole(self, argc: usize) -> bool {
+        (argc - self.first as usize).is_multiple_of(self.step as usize)
+    }
+
     /// No keys.
     pub const NONE: Self = Self { first: 0, last: 0, step: 0 };
     /// The first argument after the name.
@@ -172,10 +177,10 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
-    /// Whether a request of `argc` arguments, the name included, has enough and not too many.
+    /// Whether a request of `argc` arguments, the name included, has enough, not too many, and a value for each key.
     #[inline]
     pub const fn arity_ok(&self, argc: usize) -> bool {
-        self.arity.fits(argc)
+        self.arity.fits(argc) && (self.keys.step < 2 || self.keys.groups_are_whole(argc))
     }
 
     /// The indices of the keys in a request of `argc` arguments.

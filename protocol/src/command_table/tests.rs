@@ -92,6 +92,7 @@ fn arity_counts_the_name() {
     let ok = |name: &str, argc| lookup(name.as_bytes()).unwrap().arity_ok(argc);
     assert!(ok("GET", 2) && !ok("GET", 1) && !ok("GET", 3));
     assert!(ok("SET", 3) && ok("SET", 9) && !ok("SET", 2));
+    assert!(ok("MSET", 3) && ok("MSET", 5) && !ok("MSET", 4) && !ok("MSETNX", 6));
     assert_eq!(Arity::Exactly(2).signed(), 2);
     assert_eq!(Arity::AtLeast(3).signed(), -3);
 }

@@ -94,6 +94,8 @@ pub struct Tables {
     tables: Vec<SlotTable>,
     counters: KeyCounters,
     dice: u64,
+    /// See [`Self::keep_due`].
+    keeps_due: bool,
 }
 
 impl Tables {
@@ -101,7 +103,8 @@ impl Tables {
     pub fn new(shard: ShardId, shard_count: u16, hasher: KeyHasher) -> Self {
         let slots = LocalSlots::new(shard, shard_count);
         let tables = std::iter::repeat_with(SlotTable::new).take(slots.len()).collect();
-        Self { slots, hasher, tables, counters: KeyCounters::default(), dice: hasher.hash(b"dice") }
+        let dice = hasher.hash(b"dice");
+        Self { slots, hasher, tables, counters: KeyCounters::default(), dice, keeps_due: false }
     }
 
     /// The shard's slots and their numbers.
@@ -200,7 +203,7 @@ impl Tables {
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
         let table = &mut self.tables[self.slots.index_of(at.slot)];
-        let found = find(table, &mut self.counters, at, key, now_ms, effects);
+        let found = find(table, &mut self.counters, at, key, now_ms, self.keeps_due, effects);
         match found {
             Some(_) => self.counters.hits += 1,
             None => self.counters.misses += 1,
@@ -218,12 +221,18 @@ impl Tables {
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
         let table = &mut self.tables[self.slots.index_of(at.slot)];
-        find(table, &mut self.counters, at, key, now_ms, effects)
+        find(table, &mut self.counters, at, key, now_ms, self.keeps_due, effects)
+    }
+
+    /// From now on keys whose time has passed are hidden, or again removed when somebody looks for them. Removing
+    /// one needs room in the log, so a node whose disk is full hides them: it can go on answering reads.
+    pub fn keep_due(&mut self, keep: bool) {
+        self.keeps_due = keep;
     }
 
     /// Removes a key whose time has passed, with an effect.
     pub fn expire(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) {
-        if self.table_mut(at.slot).remove(at.hash, key) {
+        if !self.keeps_due && self.table_mut(at.slot).remove(at.hash, key) {
             effects.push(at.slot, Effect::Delete { key });
             self.counters.expired += 1;
         }
@@ -299,9 +308,13 @@ fn find<'t>(
     at: KeyAt,
     key: &[u8],
     now_ms: u64,
+    keeps_due: bool,
     effects: &mut EffectSink,
 ) -> Option<EntryRef<'t>> {
     if table.volatile_len() > 0 && table.get(at.hash, key).is_some_and(|entry| is_due(&entry, now_ms)) {
+        if keeps_due {
+            return None;
+        }
         table.remove(at.hash, key);
         effects.push(at.slot, Effect::Delete { key });
         counters.expired += 1;
@@ -343,6 +356,10 @@ mod tests {
         effects.clear();
         assert_eq!(tables.read(at, b"k", 100, &mut effects).unwrap().value(), b"v");
         assert!(effects.is_empty());
+        tables.keep_due(true);
+        assert!(tables.read(at, b"k", 101, &mut effects).is_none(), "it is hidden");
+        assert!(effects.is_empty() && tables.table(at.slot).len() == 1, "and stays");
+        tables.keep_due(false);
         assert!(tables.read(at, b"k", 101, &mut effects).is_none());
         assert!(tables.read(at, b"k", 101, &mut effects).is_none());
         let mut deleted = Vec::new();

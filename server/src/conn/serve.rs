@@ -100,8 +100,7 @@ struct Connection {
 
 impl Connection {
     fn new(handle: Rc<ShardHandle>, session: Session) -> Self {
-        let mut parser = RequestParser::new(parser_limits(&handle));
-        parser.set_authenticated(session.authenticated);
+        let parser = RequestParser::new(parser_limits(&handle));
         Self {
             handle,
             session,
@@ -156,7 +155,6 @@ impl Connection {
             parser = RequestParser::new(parser_limits(&self.handle));
         }
         parser.set_limits(parser_limits(&self.handle));
-        parser.set_authenticated(self.session.authenticated);
         (self.input, self.parser, self.window) = (input, Some(parser), window);
         if let Some(id) = self.last_command {
             self.session.client.note(now, id);
@@ -174,7 +172,8 @@ impl Connection {
         window: &mut Window,
     ) -> Pause {
         loop {
-            let end = window.parse(parser, input, self.done);
+            parser.set_authenticated(self.session.authenticated);
+            let end = window.parse(parser, input, self.done, !self.session.authenticated);
             {
                 let core = self.handle.core.borrow();
                 window.prefetch(input, &core.tables, |slot| self.handle.owner(slot) == self.handle.id);

@@ -49,13 +49,21 @@ pub(super) enum WindowEnd {
 }
 
 impl Window {
-    /// Parses the requests that begin at `start` of `input`.
-    pub(super) fn parse(&mut self, parser: &mut RequestParser, input: &[u8], start: usize) -> WindowEnd {
+    /// Parses the requests that begin at `start` of `input`: one where `alone`, because it may change how the next is
+    /// parsed.
+    pub(super) fn parse(
+        &mut self,
+        parser: &mut RequestParser,
+        input: &[u8],
+        start: usize,
+        alone: bool,
+    ) -> WindowEnd {
         self.requests.clear();
         self.args.resize_with(REQUESTS_MAX, Vec::new);
         self.args.swap(0, std::mem::take(&mut self.begun));
         let mut at = start;
-        while self.requests.len() < REQUESTS_MAX {
+        let requests_max = if alone { 1 } else { REQUESTS_MAX };
+        while self.requests.len() < requests_max {
             let n = self.requests.len();
             let rest = &input[at..];
             match parser.parse(rest, &mut self.args[n]) {

@@ -264,8 +264,12 @@ impl<S: Storage> DataDir<S> {
         self.write_run(RunRecord { state: RunState::SyncFailed, ..run })
     }
 
-    /// Records a clean stop, after every log was [closed](Log::close) with the mark of it.
+    /// Records a clean stop, after every log was [closed](Log::close) with the mark of it. A process that has not begun
+    /// its run leaves the record of the one before.
     pub fn end_run(&mut self) -> Result<(), DataDirError> {
+        if self.run.is_none() {
+            return Ok(());
+        }
         self.change_run(|run| {
             if run.state == RunState::Running {
                 run.state = RunState::Stopped;

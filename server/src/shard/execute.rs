@@ -243,6 +243,13 @@ impl Shard {
         (own + followers, self.write_quorum_of(lead.set.len()))
     }
 
+    /// The log has no room, or has again. Without, a lone node hides keys whose time has come instead of removing them,
+    /// so that a full disk does not keep it from answering reads. (In a cluster such a reply needs the other copies.)
+    pub fn set_log_full(&mut self, full: bool) {
+        let alone = matches!(self.standing, Standing::Lone | Standing::Reserved { .. });
+        self.tables.keep_due(full && alone);
+    }
+
     /// Removes keys whose time has come, for at most about `budget` of them; returns whether there may be more.
     pub fn expire(&mut self, now: Now, budget: usize) -> bool {
         let (slots, local) = (&self.slots, self.tables.local_slots());

@@ -67,7 +67,7 @@ impl Journal {
         let earlier = self.waiting.back().map(|waiting| waiting.0);
         let until = if !self.backlog.is_empty() {
             Some(LogPosition(u64::MAX))
-        } else if promise || (self.log.progress().policy() == SyncPolicy::Always && !records.is_empty()) {
+        } else if self.is_to_be_synced(records, promise) {
             let end = self.log.position();
             self.log.progress().request(end);
             Some(end)
@@ -79,6 +79,13 @@ impl Journal {
             None => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// (A promise may add nothing to a log that is synced to its end already, and then no sync would ever come.)
+    fn is_to_be_synced(&self, records: &[Bytes], promise: bool) -> bool {
+        let progress = self.log.progress();
+        let wanted = promise || (progress.policy() == SyncPolicy::Always && !records.is_empty());
+        wanted && self.log.position() > progress.synced()
     }
 
     fn write(&mut self, records: &[u8]) -> Result<(), AppendError> {
@@ -189,8 +196,10 @@ impl Journal {
     /// Writes the last records and the mark of a clean stop, durably.
     ///
     /// # Errors
-    /// The log is not clean: the next start finds a torn end.
+    /// The log is not clean: the next start finds a torn end. So it is, and nothing is written, where the log had failed:
+    /// what it did not take is missing before what it would take now.
     pub fn close(self, records: &[Bytes], incarnation: Incarnation) -> Result<(), CloseError> {
+        self.check()?;
         let Self { log, _syncer: syncer, backlog, .. } = self;
         drop(syncer);
         let mut last = backlog;

@@ -32,7 +32,10 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
     while handle.ticks_open.get() {
         R::sleep(limits::TICK).await;
         let now = handle.now();
-        let mut more = true;
+        let log_bytes = handle.core.borrow().turn_log_bytes() + limits::EXPIRE_LOG_BYTES;
+        let full = handle.log_room(log_bytes).is_err();
+        handle.core.borrow_mut().set_log_full(full);
+        let mut more = !full;
         while more {
             more = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
             handle.end_batch();

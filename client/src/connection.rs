@@ -150,7 +150,14 @@ impl Connection {
             return Err(text);
         }
         match ask(&[b"PING"]).await? {
-            Reply::Error(text) if text.starts_with("NOAUTH") => Err(text),
+            // Nor will it answer anything else: a password is missing, or it closes the connection.
+            Reply::Error(text)
+                if ["NOAUTH", "DENIED", "ERR max number of clients"]
+                    .iter()
+                    .any(|code| text.starts_with(code)) =>
+            {
+                Err(text)
+            }
             // It answers. What it refuses for now (LOADING, ...) each request will hear for itself.
             _ => Ok(()),
         }

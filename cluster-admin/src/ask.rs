@@ -35,10 +35,19 @@ impl Target {
             Ok(connection) => Ok(connection),
             Err(error) => {
                 let text = error.to_string();
+                if text.contains("DENIED") {
+                    bail!(
+                        "{} is in protected mode and takes no connection from other machines: set requirepass, the same \
+                         on all nodes, or protected-mode no",
+                        self.node
+                    );
+                }
                 let hint = if text.contains("NOAUTH") {
-                    "give its password with --password"
+                    "give its password with --password or CAROUSEL_PASSWORD"
+                } else if text.contains("max number of clients") {
+                    "raise its maxclients, or name another node with --node HOST:PORT"
                 } else if text.contains("WRONGPASS") || text.contains("AUTH") {
-                    "check --password"
+                    "check --password or CAROUSEL_PASSWORD"
                 } else {
                     "is the node running? Name another one with --node HOST:PORT"
                 };
@@ -60,10 +69,11 @@ impl Target {
             Ok(reply) => reply.with_context(|| format!("{} broke the connection", self.node))?,
             Err(_) => bail!(
                 "{} did not answer CAROUSEL {} within {} s; whether it took effect is not known: \
-                 look with `cluster-admin status`",
+                 look with `cluster-admin --node {} status`",
                 self.node,
                 words.join(" "),
-                timeout.as_secs()
+                timeout.as_secs(),
+                self.node
             ),
         };
         self.read(reply)
@@ -127,6 +137,38 @@ mod tests {
         );
         let server = MockServer::start(|_| Act::error("WRONGPASS invalid username-password pair")).await;
         let target = Target { node: server.address().clone(), password: Some("x".into()) };
-        assert!(target.connect().await.unwrap_err().to_string().ends_with("; check --password"));
+        assert!(
+            target
+                .connect()
+                .await
+                .unwrap_err()
+                .to_string()
+                .ends_with("; check --password or CAROUSEL_PASSWORD")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_node_that_takes_no_connection_says_why() {
+        for (said, hint) in [
+            ("DENIED running in protected mode", "or protected-mode no"),
+            (
+                "ERR max number of clients reached",
+                "raise its maxclients, or name another node with --node HOST:PORT",
+            ),
+            ("NOAUTH Authentication required.", "; give its password with --password or CAROUSEL_PASSWORD"),
+        ] {
+            let (listener, node) = carousel_client::mock::listener().await;
+            let target = Target { node: node.clone(), password: None };
+            let serve = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.readable().await.unwrap();
+                let line = format!("-{said}\r\n");
+                tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes()).await.unwrap();
+                stream
+            };
+            let (connected, _stream) = tokio::join!(target.connect(), serve);
+            let fault = connected.unwrap_err().to_string();
+            assert!(fault.contains(node.as_str()) && fault.ends_with(hint), "{fault}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use carousel_client::Address;
 use carousel_protocol::admin::{Added, Created};
 
@@ -48,7 +48,7 @@ pub async fn create_cluster(target: &Target, nodes: &[Address]) -> Result<Create
     }
     let mut words = vec!["CREATE"];
     words.extend(nodes.iter().map(Address::as_str));
-    target.at(nodes[0].clone()).carousel(&words, TIMEOUT).await.context("cannot create the cluster")
+    target.at(nodes[0].clone()).carousel(&words, TIMEOUT).await
 }
 
 /// `cluster-admin add-node`.

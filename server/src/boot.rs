@@ -3,7 +3,6 @@
 //! Order: ports, data directory, logs, shards, control thread. Nothing is served before what the logs had is in memory;
 //! nothing is acknowledged before the start is noted on disk.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -14,16 +13,17 @@ use tokio::sync::mpsc;
 
 use crate::control::accept::listen;
 use crate::control::{ControlSeat, FoundOnDisk, run_control};
+use crate::descriptors::clients_possible;
 use crate::limits::ShardLimits;
 use crate::metrics::{MapView, NodeView, ProcessIdentity};
 use crate::persist::{
-    DataDir, DiskStorage, Log, LogMarks, LogOptions, RecordHeader, SyncPolicy, append_record,
+    DataDir, DataDirError, DiskStorage, Log, LogMarks, LogOptions, RecordHeader, SyncPolicy, append_record,
     is_worth_rewriting,
 };
 use crate::runtime::epoll::Epoll;
 use crate::runtime::uring::Uring;
 use crate::runtime::{CpuId, Pinning, RunOptions, Runtime, RuntimeKind, default_shards};
-use crate::settings::{AppendFsync, Settings, version};
+use crate::settings::{AppendFsync, LogLevel, Settings, version};
 use crate::shard::drive::{ShardSeat, ToShard, run_shard};
 use crate::shard::journal::Journal;
 use crate::shard::mailbox::{Mailbox, Sender, mailbox};
@@ -32,15 +32,24 @@ use crate::shard::{Shard, ShardOptions};
 /// Bytes that a rewritten log gets in one write.
 const REWRITE_BYTES: usize = 1024 * 1024;
 
-/// Runs a node until it is told to stop.
+/// Runs a node until it is told to stop. `set_log_level` is called when the setting `loglevel` changes.
 ///
 /// # Errors
 /// One line for the operator: what is in the way and what to do.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let clients = listen(&settings).map_err(anyhow::Error::msg)?;
-    let peers = listen_for_peers(&settings)?;
+pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::Result<()> {
+    let clients = listen(&settings, settings.port, "--port").map_err(anyhow::Error::msg)?;
+    let peers = listen(&settings, settings.peer_port(), "--peer-port")
+        .map_err(|error| anyhow!("for other nodes: {error}"))?;
     let selected = settings.runtime.select()?;
     let shard_count = if settings.shards == 0 { default_shards() as u16 } else { settings.shards };
+    let clients_possible = clients_possible(shard_count);
+    if clients_possible < settings.maxclients as usize {
+        tracing::warn!(
+            "the limit of open files (ulimit -n) is enough for {clients_possible} clients, fewer than maxclients {}: \
+             raise it",
+            settings.maxclients
+        );
+    }
     let mut dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
     let me = dir.node_id();
 
@@ -85,7 +94,10 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     }
     drop(to_control);
 
-    let banner = banner(&settings, shard_count, &selected.reason, me);
+    let ready = {
+        let (settings, reason) = (settings.clone(), selected.reason.clone());
+        move |is_member| tracing::info!("{}", banner(&settings, shard_count, &reason, me, is_member))
+    };
     let seat = ControlSeat {
         me,
         process: u64::from_le_bytes(random_bytes()),
@@ -93,9 +105,11 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         shards: senders.clone(),
         mailbox: from_shards,
         clients,
+        clients_possible,
         peers,
         found: FoundOnDisk { dir, marks, is_logged: settings.appendonly, holds_copies },
-        ready: Box::new(move || tracing::info!("{banner}")),
+        ready: Box::new(ready),
+        set_log_level,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ran = runtime.block_on(run_control(seat));
@@ -126,11 +140,6 @@ fn stop(
         tracing::info!("stopped; everything is on disk");
     }
     Ok(())
-}
-
-fn listen_for_peers(settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
-    let peers = Settings { port: settings.peer_port(), ..settings.clone() };
-    listen(&peers).map_err(|error| anyhow!("for other nodes: {error} (the peer port is --peer-port)"))
 }
 
 fn spawn_shard(
@@ -196,9 +205,18 @@ fn load(
     shards.iter_mut().for_each(Shard::replay_done);
     let marks = LogMarks::agreed(marks);
     let live: usize = shards.iter().map(|shard| shard.tables.used_bytes()).sum();
-    if layout.shards != shard_count || is_worth_rewriting(bytes, live as u64) {
-        drop(logs);
-        logs = rewrite(dir, &shards, marks)?;
+    let has_other_shards = layout.shards != shard_count;
+    if has_other_shards || is_worth_rewriting(bytes, live as u64) {
+        match rewrite(dir, &shards, marks) {
+            Ok(rewritten) => logs = rewritten,
+            Err(error) if !has_other_shards && error.is_for_want_of_space() => {
+                tracing::warn!(
+                    "no room to rewrite the log, which goes on as it is: make room on the disk, and restart"
+                );
+                dir.abandon_rewrite()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     if bytes > 0 {
         let keys: usize = shards.iter().map(|shard| shard.tables.keys_total()).sum();
@@ -212,7 +230,7 @@ fn rewrite(
     dir: &mut DataDir<DiskStorage>,
     shards: &[Shard],
     marks: LogMarks,
-) -> anyhow::Result<Vec<Option<Log<DiskStorage>>>> {
+) -> Result<Vec<Option<Log<DiskStorage>>>, DataDirError> {
     let mut rewrite = dir.begin_rewrite(shards.len() as u16, marks)?;
     for (shard, log) in shards.iter().zip(&mut rewrite.logs) {
         let mut buffer = Vec::new();
@@ -241,19 +259,26 @@ pub fn sync_policy(setting: AppendFsync) -> SyncPolicy {
     }
 }
 
-fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId) -> String {
-    let host = settings.bind.first().map_or("127.0.0.1", String::as_str);
+/// The line that says that the node is ready, with a command to try that works as it stands.
+fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId, is_member: bool) -> String {
     let log = if settings.appendonly {
         format!("log synced {}", settings.appendfsync.name())
     } else {
         "no log: a restart is empty".into()
     };
+    // A member sends clients on to others; a password is asked for, not shown.
+    let cluster = if is_member { " -c" } else { "" };
+    let password = if settings.password().is_some() { " --askpass" } else { "" };
     format!(
-        "{} is ready on {host}:{port}: {shards} shard(s), {runtime}, data in {dir} ({log}), node {me}. \
-         Try: redis-cli -h {host} -p {port} SET greeting hello",
+        "{} is ready at port {port} of {bind}: {shards} shard(s), {runtime}, data in {dir} ({log}), node {me}. \
+         Try: redis-cli{cluster}{password} -h {host} -p {try_port} SET greeting hello",
         version(),
         port = settings.port,
+        bind = settings.bind.join(" "),
         dir = settings.dir.display(),
+        host = settings.announced_host().unwrap_or_else(|| "127.0.0.1".into()),
+        try_port =
+            if settings.cluster_announce_ip.is_empty() { settings.port } else { settings.announced_port() },
     )
 }
 
@@ -266,4 +291,38 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut file = std::fs::File::open("/dev/urandom").expect("/dev/urandom exists");
     std::io::Read::read_exact(&mut file, &mut bytes).expect("/dev/urandom gives bytes");
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_of_the_banner_can_be_copied() {
+        for (bind, announced, host) in [
+            ("*", "", "127.0.0.1"),
+            ("127.0.0.1 -::1", "", "127.0.0.1"),
+            ("-::1", "", "127.0.0.1"),
+            ("0.0.0.0", "", "127.0.0.1"),
+            ("-10.0.0.9 10.0.0.5", "", "10.0.0.5"),
+            ("*", "10.0.0.7", "10.0.0.7"),
+        ] {
+            let mut settings = Settings {
+                bind: bind.split(' ').map(String::from).collect(),
+                cluster_announce_ip: announced.into(),
+                ..Settings::default()
+            };
+            let line = banner(&settings, 2, "epoll", NodeId([1; 20]), false);
+            assert!(
+                line.ends_with(&format!("Try: redis-cli -h {host} -p 6379 SET greeting hello")),
+                "{line}"
+            );
+            settings.requirepass = "secret".into();
+            let line = banner(&settings, 2, "epoll", NodeId([1; 20]), true);
+            assert!(
+                line.contains(&format!("redis-cli -c --askpass -h {host} ")) && !line.contains("secret"),
+                "{line}"
+            );
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub mod command;
 pub mod config;
 pub mod conn;
 pub mod control;
+pub mod descriptors;
 pub mod limits;
 pub mod metrics;
 pub mod peer;

@@ -34,9 +34,6 @@ pub const SHARDS_MAX: u16 = 1024;
 /// Neighbouring slots that always share a shard; see [`carousel_protocol::ShardId::of_slot`].
 pub const SLOTS_PER_GROUP: u16 = 16;
 
-/// What is added to the client port to get the peer port, as Redis does for its cluster bus.
-pub const PEER_PORT_OFFSET: u16 = 10_000;
-
 /// Files that include each other at most so deep.
 pub const INCLUDE_DEPTH_MAX: u8 = 8;
 

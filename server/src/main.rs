@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use carousel_server::boot;
-use carousel_server::settings::{Invocation, Loaded, Settings, help, invoke, version};
+use carousel_server::settings::{Invocation, Loaded, LogLevel, Settings, help, invoke, version};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -29,14 +31,17 @@ fn main() -> ExitCode {
         }
     };
     let Loaded { settings, warnings } = *loaded;
-    if let Err(error) = start_logging(&settings) {
-        eprintln!("carousel-server: cannot open the log file {}: {error}", settings.logfile);
-        return ExitCode::FAILURE;
-    }
+    let set_log_level = match start_logging(&settings) {
+        Ok(set_log_level) => set_log_level,
+        Err(error) => {
+            eprintln!("carousel-server: cannot open the log file {}: {error}", settings.logfile);
+            return ExitCode::FAILURE;
+        }
+    };
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match boot::run(settings) {
+    match boot::run(settings, set_log_level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("carousel-server: {error:#}");
@@ -45,18 +50,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_logging(settings: &Settings) -> std::io::Result<()> {
-    let filter = std::env::var("CAROUSEL_LOG").unwrap_or_else(|_| {
-        // What the Raft library says about itself is for its own developers.
-        format!("{},openraft=off", settings.loglevel.tracing_filter())
-    });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    if settings.logfile.is_empty() {
-        // Colours are for people who watch, not for files and journals.
-        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout())).init();
+/// Starts logging; what it returns changes the least level that is logged.
+fn start_logging(settings: &Settings) -> std::io::Result<Box<dyn Fn(LogLevel)>> {
+    // Whoever filters by the environment knows better than `loglevel`, now and later.
+    let chosen = std::env::var("CAROUSEL_LOG").ok();
+    let filter = chosen.clone().unwrap_or_else(|| filter(settings.loglevel));
+    let (writer, is_watched) = if settings.logfile.is_empty() {
+        (BoxMakeWriter::new(std::io::stdout), std::io::IsTerminal::is_terminal(&std::io::stdout()))
     } else {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&settings.logfile)?;
-        builder.with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
-    }
-    Ok(())
+        (BoxMakeWriter::new(std::sync::Mutex::new(file)), false)
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_target(false)
+        // Colours are for people who watch, not for files and journals.
+        .with_ansi(is_watched)
+        .with_writer(writer)
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.init();
+    Ok(Box::new(move |level| {
+        if chosen.is_none()
+            && let Err(error) = handle.reload(EnvFilter::new(self::filter(level)))
+        {
+            tracing::error!(%error, "loglevel could not be changed");
+        }
+    }))
+}
+
+fn filter(level: LogLevel) -> String {
+    // What the Raft library says about itself is for its own developers.
+    format!("{},openraft=off", level.tracing_filter())
 }

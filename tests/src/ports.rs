@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::sync::Mutex;
 
-/// From a node's port to the one at which other nodes reach it.
-const PEER_OFFSET: u16 = 10_000;
+use carousel_protocol::PEER_PORT_OFFSET;
+
 /// Client ports are taken from here; they and their peer ports lie below the range of outgoing connections.
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 10_000;
@@ -27,7 +27,7 @@ pub fn free_ports(count: u16) -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().expect("nothing panics while it is held");
     let any = || FIRST + (RandomState::new().hash_one(0) % u64::from(COUNT - count)) as u16;
-    let is_good = |port: u16| !given.contains(&port) && is_free(port) && is_free(port + PEER_OFFSET);
+    let is_good = |port: u16| !given.contains(&port) && is_free(port) && is_free(port + PEER_PORT_OFFSET);
     let first = std::iter::repeat_with(any)
         .find(|first| (*first..first + count).all(is_good))
         .expect("the iterator has no end");

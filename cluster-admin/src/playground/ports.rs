@@ -4,9 +4,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use anyhow::{Result, bail};
-
-/// From a node's port to the one at which other nodes reach it.
-const PEER_OFFSET: u16 = 10_000;
+use carousel_protocol::PEER_PORT_OFFSET;
 
 /// How many ports `playground add` tries.
 const NEXT_TRIES: u16 = 100;
@@ -16,7 +14,7 @@ const NEXT_TRIES: u16 = 100;
 /// # Errors
 /// Where they do not fit below 65536.
 pub fn range(first: u16, nodes: u16) -> Result<Vec<u16>> {
-    let most = u16::MAX - PEER_OFFSET - (nodes - 1);
+    let most = u16::MAX - PEER_PORT_OFFSET - (nodes - 1);
     if first > most {
         bail!(
             "--port {first} is too high: {nodes} nodes, each with a port 10000 above its own, need at most {most}"
@@ -30,7 +28,7 @@ pub fn range(first: u16, nodes: u16) -> Result<Vec<u16>> {
 /// # Errors
 /// One line that names the port and the option.
 pub fn check(port: u16) -> Result<()> {
-    for port in [port, port + PEER_OFFSET] {
+    for port in [port, port + PEER_PORT_OFFSET] {
         match TcpListener::bind(("127.0.0.1", port)) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
@@ -47,7 +45,7 @@ pub fn check(port: u16) -> Result<()> {
 /// # Errors
 /// Where the ports that follow are all taken.
 pub fn next_free(last: u16) -> Result<u16> {
-    let end = last.saturating_add(NEXT_TRIES).min(u16::MAX - PEER_OFFSET);
+    let end = last.saturating_add(NEXT_TRIES).min(u16::MAX - PEER_PORT_OFFSET);
     match (last.saturating_add(1)..=end).find(|port| check(*port).is_ok()) {
         Some(port) => Ok(port),
         None => bail!("no port from {} to {end} is free for a further node", last.saturating_add(1)),
@@ -77,12 +75,12 @@ mod tests {
         };
         let expected =
             format!("port {port} is in use; stop what listens there, or choose other ports with --port");
-        if port <= u16::MAX - PEER_OFFSET {
+        if port <= u16::MAX - PEER_PORT_OFFSET {
             assert_eq!(check(port).unwrap_err().to_string(), expected);
             assert_ne!(next_free(port - 1).unwrap_or(0), port);
         }
         // Its own port may be taken by chance as well; then that one is named.
-        let error = check(port - PEER_OFFSET).unwrap_err().to_string();
+        let error = check(port - PEER_PORT_OFFSET).unwrap_err().to_string();
         assert!(
             error.ends_with("is in use; stop what listens there, or choose other ports with --port"),
             "{error}"

@@ -334,11 +334,11 @@ mod tests {
             .node
             .settings
             .update(|settings| {
-                settings.cluster_announce_ip = "kv.example".into();
+                settings.cluster_announce_ip = "10.9.8.7".into();
                 Ok::<_, ()>(())
             })
             .unwrap();
-        assert!(tester.run("CLUSTER SLOTS").contains("$10\r\nkv.example\r\n"));
+        assert!(tester.run("CLUSTER SLOTS").contains("$8\r\n10.9.8.7\r\n"));
     }
 
     #[test]

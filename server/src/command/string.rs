@@ -199,14 +199,12 @@ pub(super) fn mget(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 }
 
 pub(super) fn mset(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    check_pairs(argv, "MSET")?;
     set_pairs(exec, argv);
     exec.reply.ok();
     Ok(())
 }
 
 pub(super) fn msetnx(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    check_pairs(argv, "MSETNX")?;
     let mut any_present = false;
     exec.each_key(argv, 2, |exec, at, key, _| any_present |= exec.find(at, key).is_some());
     if !any_present {
@@ -214,10 +212,6 @@ pub(super) fn msetnx(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     }
     exec.reply.integer((!any_present).into());
     Ok(())
-}
-
-fn check_pairs(argv: Argv<'_>, command: &str) -> Outcome {
-    if argv.len() % 2 == 1 { Ok(()) } else { Err(CommandError::WrongArity { command: command.into() }) }
 }
 
 fn set_pairs(exec: &mut Exec<'_>, argv: Argv<'_>) {

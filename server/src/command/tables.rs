@@ -365,7 +365,7 @@ mod tests {
         let mut deleted = Vec::new();
         Effect::Delete { key: b"k" }.encode(&mut deleted);
         assert_eq!(effects.groups().collect::<Vec<_>>(), [(slot, &deleted[..])], "once");
-        assert_eq!(tables.counters(), KeyCounters { hits: 1, misses: 2, expired: 1 });
+        assert_eq!(tables.counters(), KeyCounters { hits: 1, misses: 3, expired: 1 });
         assert_eq!(tables.keys_total(), 0);
     }
 }

@@ -24,7 +24,7 @@ pub fn apply(state: &mut ClusterState, command: &ConfigCommand) -> ConfigReply {
             create(state, *cluster_id, members, slots, *replicas, *write_quorum)
         }
         ConfigCommand::AddMember(spec) => add_member(state, spec),
-        ConfigCommand::Register(spec) => register(state, spec),
+        ConfigCommand::Register { spec, expected } => register(state, spec, *expected),
         ConfigCommand::TakeEpoch => take_epoch(state),
         ConfigCommand::ChangeSlots { changes, epoch } => change_slots(state, changes, *epoch),
         ConfigCommand::SetPlan { expected_version, targets } => {
@@ -99,7 +99,7 @@ fn add_member(state: &mut ClusterState, spec: &MemberSpec) -> Applied {
     Ok(ConfigReply::Registered(incarnation))
 }
 
-fn register(state: &mut ClusterState, spec: &MemberSpec) -> Applied {
+fn register(state: &mut ClusterState, spec: &MemberSpec, expected: Incarnation) -> Applied {
     check_created(state)?;
     if let Some(other) = state.members.values().find(|o| o.spec.id != spec.id && clash(&o.spec, spec)) {
         return Err(taken(spec, &other.spec));
@@ -109,6 +109,12 @@ fn register(state: &mut ClusterState, spec: &MemberSpec) -> Applied {
     };
     if member.spec.process == spec.process {
         return Ok(ConfigReply::Registered(member.incarnation));
+    }
+    if member.incarnation != expected {
+        return Err(format!(
+            "node {} is at incarnation {} by now, not at {expected}",
+            spec.id, member.incarnation
+        ));
     }
     member.incarnation = member.incarnation.next();
     member.spec = spec.clone();

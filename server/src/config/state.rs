@@ -106,8 +106,14 @@ pub enum ConfigCommand {
     AddMember(MemberSpec),
     /// A member's process started: a `process` number not seen last gets the next incarnation, the spec is
     /// replaced, and every run that the member leads becomes `recovering`. The same `process` again changes
-    /// nothing (the proposal may be retried). Refused for strangers.
-    Register(MemberSpec),
+    /// nothing (the proposal may be retried). Refused for strangers, and where the member is not at the `expected`
+    /// incarnation: so what a process that died had sent does not supersede the one that was started after it.
+    Register {
+        /// What the process says of itself.
+        spec: MemberSpec,
+        /// The member's incarnation before it.
+        expected: Incarnation,
+    },
     /// Gives out one fresh epoch, to seal slots with before a recovery. Replies [`ConfigReply::Epoch`].
     TakeEpoch,
     /// Changes slots: those still at their expected epoch get the new set, and `recovering` ends; the others stay.

@@ -37,7 +37,13 @@ impl FoundOnDisk {
         let whole = begins_empty
             || {
                 let last = Incarnation(incarnation.0.saturating_sub(1));
-                let found = wholeness(self.dir.previous_run(), self.dir.last_end(), self.marks, last);
+                let found = wholeness(
+                    self.dir.previous_run(),
+                    self.dir.last_end(),
+                    self.marks,
+                    last,
+                    self.dir.last_registration(),
+                );
                 if let Err(why) = &found {
                     tracing::warn!(%why, "the copies of this start may lack acknowledged writes until they have caught up");
                 }

@@ -2,6 +2,7 @@
 //! line that says what to do; everything is checked before anything is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use super::request::ControlRequest;
 use super::run::Control;
 use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec};
 use crate::placement::{PlacementMember, initial_placement, plan};
+use crate::raft::CreateError;
+use crate::shard::Reservation;
+use crate::shard::drive::ToShard;
 
 /// N and W of a new cluster.
 const REPLICAS: u8 = 3;
@@ -24,6 +28,8 @@ const WRITE_QUORUM: u8 = 2;
 /// How long a node that is being joined keeps clients out; it is on its own again if the joining fails.
 const RESERVATION: Duration = Duration::from_secs(20);
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a newcomer's peer port may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between questions to a new member whether it knows.
 const JOIN_POLL: Duration = Duration::from_millis(20);
 /// How long the other members may take to say how much they hold.
@@ -38,8 +44,9 @@ impl Control {
             ControlRequest::Rebalance { dry_run } => self.rebalance(dry_run).await.and_then(json),
             ControlRequest::Status => json(self.status().await),
             ControlRequest::Probe => json(self.probe_here()),
-            ControlRequest::Reserve { ms } => {
-                self.reserve_here(Duration::from_millis(ms)).await.and_then(json)
+            ControlRequest::Reserve { ms: 0, token } => json(self.release_here(token).await),
+            ControlRequest::Reserve { ms, token } => {
+                self.reserve_here(Duration::from_millis(ms), token).await.and_then(json)
             }
             ControlRequest::Shutdown => {
                 self.stop.notify_one();
@@ -67,25 +74,42 @@ impl Control {
         }
     }
 
-    async fn reserve_here(&self, duration: Duration) -> Result<&'static str, String> {
+    async fn reserve_here(&self, duration: Duration, token: u64) -> Result<&'static str, String> {
         if self.group.state().borrow().cluster_id.is_some() {
             return Err("ERR this node is a member of a cluster already".into());
         }
-        let ask_shards = async |duration: Duration| {
-            let waits = self.shards.iter().map(|shard| {
-                let (reply, empty) = futures::channel::oneshot::channel();
-                shard.send(crate::shard::drive::ToShard::Reserve { duration, reply });
-                empty
-            });
-            join_all(waits).await.into_iter().all(|empty| empty.unwrap_or(false))
-        };
-        if ask_shards(duration.min(RESERVATION)).await {
+        let duration = duration.min(RESERVATION);
+        // All are told before any answers: of two who ask at once, all shards hear the same one first.
+        let waits = self.shards.iter().map(|shard| {
+            let (reply, outcome) = futures::channel::oneshot::channel();
+            shard.send(ToShard::Reserve { duration, token, reply });
+            outcome
+        });
+        let outcomes = join_all(waits).await;
+        let came_to = |wanted| outcomes.iter().any(|outcome| *outcome == Ok(wanted));
+        let why = if came_to(Reservation::Taken) {
+            format!("is just being joined by another node: try again in {} s", RESERVATION.as_secs())
+        } else if came_to(Reservation::HoldsKeys) {
+            "this node holds keys; only an empty node can join: FLUSHALL it first if they are not needed"
+                .into()
+        } else if outcomes.iter().all(|outcome| *outcome == Ok(Reservation::Made)) {
             return Ok("reserved");
-        }
-        // Those of its shards that are empty serve on.
-        ask_shards(Duration::ZERO).await;
-        Err("ERR this node holds keys; only an empty node can join: FLUSHALL it first if they are not needed"
-            .into())
+        } else {
+            "this node is stopping, or has just joined a cluster".into()
+        };
+        self.release_here(token).await;
+        Err(format!("ERR {why}"))
+    }
+
+    /// Shards that were not reserved by `token` go on as they are.
+    async fn release_here(&self, token: u64) -> &'static str {
+        let waits = self.shards.iter().map(|shard| {
+            let (reply, done) = futures::channel::oneshot::channel();
+            shard.send(ToShard::Release { token, reply });
+            done
+        });
+        join_all(waits).await;
+        "released"
     }
 
     /// Who is at these addresses; each must be a node without a cluster. That it is empty, only its shards know for
@@ -94,9 +118,10 @@ impl Control {
         let settings = self.view.settings();
         let password = settings.password();
         for address in addresses {
-            let numeric = address.parse::<std::net::SocketAddr>().is_ok();
-            if !numeric {
-                return Err(format!("ERR '{address}' is not IP:PORT, for example 127.0.0.1:7000"));
+            if address.parse::<SocketAddrV4>().is_err() {
+                return Err(format!(
+                    "ERR '{address}' is not an IPv4 address with a port, for example 127.0.0.1:7000"
+                ));
             }
         }
         let probes = join_all(addresses.iter().map(|address| probe(address, password))).await;
@@ -123,7 +148,7 @@ impl Control {
             }
             specs.push(MemberSpec {
                 id,
-                host: host.trim_matches(['[', ']']).into(),
+                host: host.into(),
                 port: port.parse().map_err(|_| format!("ERR '{address}' has no port"))?,
                 peer_port: probed.peer_port,
                 shards: probed.shards,
@@ -132,17 +157,44 @@ impl Control {
                 process: probed.process,
             });
         }
+        self.ping_newcomers(&specs).await?;
         Ok(specs)
+    }
+
+    /// Makes sure that the peer ports can be reached, and that the right nodes answer there: who joins and cannot be
+    /// reached leaves the cluster half made.
+    async fn ping_newcomers(&self, specs: &[MemberSpec]) -> Result<(), String> {
+        let pings = specs.iter().map(|spec| async move {
+            let peers = format!("{}:{}", spec.host, spec.peer_port);
+            (spec, self.group.ping(&peers, spec.id, PING_TIMEOUT).await)
+        });
+        for (spec, answer) in join_all(pings).await {
+            if let Err(error) = answer {
+                tracing::warn!(node = %spec.id, %error, "no answer from a peer port");
+                return Err(format!(
+                    "ERR {}: its peer port {} cannot be reached from here: open it between all nodes, and see --bind",
+                    address_of(spec),
+                    spec.peer_port
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Keeps clients out of nodes that are about to join, which must be empty; all or none.
     async fn reserve_newcomers(&self, addresses: &[String]) -> Result<(), String> {
-        reserve(addresses, self.view.settings().password(), RESERVATION)
+        reserve(addresses, self.view.settings().password(), RESERVATION, self.process)
             .await
             .map_err(|why| format!("ERR {why}"))
     }
 
+    /// Gives them back to their clients.
+    async fn release_newcomers(&self, addresses: &[String]) {
+        release(addresses, self.view.settings().password(), self.process).await;
+    }
+
     async fn create(&self, addresses: Vec<String>) -> Result<Created, String> {
+        let _one_at_a_time = self.joining.lock().await;
         if let Some(cluster) = self.group.state().borrow().cluster_id {
             return Err(format!(
                 "ERR this node is a member of cluster {cluster} already; use add-node to grow it"
@@ -164,10 +216,19 @@ impl Control {
             replicas: REPLICAS,
             write_quorum: WRITE_QUORUM,
         };
-        self.group
-            .create(command, PROPOSE_TIMEOUT)
-            .await
-            .map_err(|error| format!("ERR the cluster could not be created: {error}"))?;
+        if let Err(error) = self.group.create(command, PROPOSE_TIMEOUT).await {
+            return Err(match error {
+                CreateError::Refused(_) | CreateError::Exists(_) => {
+                    self.release_newcomers(&addresses).await;
+                    format!("ERR {error}")
+                }
+                // The cluster exists, or may yet: no client gets in before the time of the reservations is over.
+                CreateError::Start(_)
+                | CreateError::Propose(_)
+                | CreateError::Incomplete { .. }
+                | CreateError::Unsettled { .. } => format!("ERR {error}"),
+            });
+        }
         let state = self.group.state().borrow().clone();
         Ok(Created {
             cluster_id: cluster_id.to_string(),
@@ -179,6 +240,7 @@ impl Control {
     }
 
     async fn add_node(&self, address: String) -> Result<Added, String> {
+        let _one_at_a_time = self.joining.lock().await;
         self.cluster()?;
         let specs = self.probe_newcomers(std::slice::from_ref(&address)).await?;
         let spec = specs.into_iter().next().expect("one address, one node");
@@ -187,15 +249,14 @@ impl Control {
         match self.propose(ConfigCommand::AddMember(spec)).await? {
             ConfigReply::Registered(_) => {}
             ConfigReply::Refused(why) => {
-                release(std::slice::from_ref(&address), self.view.settings().password()).await;
+                self.release_newcomers(std::slice::from_ref(&address)).await;
                 return Err(format!("ERR {why}"));
             }
             other => return Err(format!("ERR the config group answered {other:?}")),
         }
         let state = self.state_with(|state| state.members.contains_key(&id)).await?;
         self.wait_until_joined(&address).await?;
-        let mut notes = notes(&state);
-        notes.push("The new node holds no slot yet: run 'rebalance --wait' to move its share to it.".into());
+        let notes = notes(&state);
         let nodes = self.node_statuses(&state, &BTreeMap::new());
         let node = nodes.into_iter().find(|node| node.id == id.to_string()).expect("it is a member");
         Ok(Added { node, notes })
@@ -223,10 +284,10 @@ impl Control {
         let state = self.cluster()?;
         if let Some(current) = &state.plan {
             return Err(format!(
-                "ERR a rebalance is in progress: {} of {} slots are left; see 'status', or wait with 'rebalance --wait' \
-                 when it is done",
-                slots_in(current.targets.runs()),
-                current.slots_total
+                "ERR a rebalance is in progress: {} of {} slots are left; `status` shows how far it is, `status --wait` \
+                 follows it. Repeat this when it is done",
+                with_commas(slots_in(current.targets.runs())),
+                with_commas(current.slots_total)
             ));
         }
         let down = state.slots.runs().iter().filter(|run| run.recovering).map(|run| run.len()).sum::<usize>();
@@ -375,6 +436,18 @@ impl Control {
 
 fn json<T: Serialize>(value: T) -> Result<String, String> {
     serde_json::to_string(&value).map_err(|error| format!("ERR {error}"))
+}
+
+/// `12,288`.
+fn with_commas(number: u32) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits are text"))
+        .collect();
+    groups.join(",")
 }
 
 fn address_of(spec: &MemberSpec) -> String {

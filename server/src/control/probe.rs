@@ -64,7 +64,9 @@ pub(super) async fn call(address: &str, password: Option<&str>, args: &[&[u8]]) 
                 .map_err(|error| format!("{address} does not answer as a Carousel node: {error}"))?;
             if let Some((reply, used)) = parsed {
                 at += used;
-                if skip == 0 {
+                // A node that turns us away says so once, whatever it was asked, and closes.
+                let turned_away = matches!(&reply, Reply::Error(text) if is_refusal_to_talk(text));
+                if skip == 0 || turned_away {
                     return Ok(reply);
                 }
                 skip -= 1;
@@ -83,6 +85,11 @@ pub(super) async fn call(address: &str, password: Option<&str>, args: &[&[u8]]) 
         .map_err(|_| format!("{address} did not answer within {} s", PROBE_TIMEOUT.as_secs()))?
 }
 
+/// What a node says to a connection that it does not take, before it closes it.
+fn is_refusal_to_talk(text: &str) -> bool {
+    text.starts_with("DENIED") || text.starts_with("ERR max number of clients")
+}
+
 /// Asks the node at `address` who it is.
 ///
 /// # Errors
@@ -91,30 +98,35 @@ pub(super) async fn probe(address: &str, password: Option<&str>) -> Result<Probe
     match call(address, password, &[b"CAROUSEL", b"PROBE"]).await? {
         Reply::Bulk(json) => serde_json::from_slice(&json)
             .map_err(|error| format!("{address} answers as no Carousel node of this version: {error}")),
-        Reply::Error(text) => {
-            let text = String::from_utf8_lossy(text.as_ref()).into_owned();
-            Err(if text.starts_with("NOAUTH") || text.starts_with("WRONGPASS") {
-                format!("{address} wants another password: all nodes of a cluster share one requirepass")
-            } else {
-                format!("{address} is not a Carousel node: it answered '{text}'")
-            })
-        }
+        Reply::Error(text) => Err(if text.starts_with("NOAUTH") || text.starts_with("WRONGPASS") {
+            format!("{address} wants another password: all nodes of a cluster share one requirepass")
+        } else if text.starts_with("DENIED") {
+            format!(
+                "{address} is in protected mode: set requirepass, the same on all nodes, or protected-mode no"
+            )
+        } else if is_refusal_to_talk(&text) {
+            format!("{address} has as many clients as its maxclients allows: raise it, or try again")
+        } else {
+            format!("{address} is not a Carousel node: it answered '{text}'")
+        }),
         other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
     }
 }
 
-/// Keeps clients out of nodes that are about to join, for `duration` at most.
+/// Keeps clients out of nodes that are about to join, for `duration` at most, unless another `token` does already.
 ///
 /// # Errors
-/// As [`call`]; and where a node holds keys or is a member. Then all of them are as they were.
+/// As [`call`]; and where a node holds keys, is a member, or is being joined by another. Then all of them are as they
+/// were.
 pub(super) async fn reserve(
     addresses: &[String],
     password: Option<&str>,
     duration: Duration,
+    token: u64,
 ) -> Result<(), String> {
     for (i, address) in addresses.iter().enumerate() {
-        if let Err(why) = reserve_one(address, password, duration).await {
-            release(&addresses[..i], password).await;
+        if let Err(why) = reserve_one(address, password, duration, token).await {
+            release(&addresses[..i], password, token).await;
             return Err(why);
         }
     }
@@ -122,16 +134,60 @@ pub(super) async fn reserve(
 }
 
 /// Lets clients in again. A node that cannot be told so does it by itself when its time is over.
-pub(super) async fn release(addresses: &[String], password: Option<&str>) {
-    let told = addresses.iter().map(|address| reserve_one(address, password, Duration::ZERO));
+pub(super) async fn release(addresses: &[String], password: Option<&str>, token: u64) {
+    let told = addresses.iter().map(|address| reserve_one(address, password, Duration::ZERO, token));
     futures::future::join_all(told).await;
 }
 
-async fn reserve_one(address: &str, password: Option<&str>, duration: Duration) -> Result<(), String> {
-    let ms = duration.as_millis().to_string();
-    match call(address, password, &[b"CAROUSEL", b"RESERVE", ms.as_bytes()]).await? {
+async fn reserve_one(
+    address: &str,
+    password: Option<&str>,
+    duration: Duration,
+    token: u64,
+) -> Result<(), String> {
+    let (ms, token) = (duration.as_millis().to_string(), token.to_string());
+    match call(address, password, &[b"CAROUSEL", b"RESERVE", ms.as_bytes(), token.as_bytes()]).await? {
         Reply::Bulk(_) => Ok(()),
         Reply::Error(text) => Err(format!("{address}: {}", text.strip_prefix("ERR ").unwrap_or(&text))),
         other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_turns_others_away_is_told_from_something_else() {
+        for (said, why) in [
+            (
+                crate::settings::DENIED,
+                "is in protected mode: set requirepass, the same on all nodes, or protected-mode no",
+            ),
+            (
+                "ERR max number of clients reached",
+                "has as many clients as its maxclients allows: raise it, or try again",
+            ),
+            (
+                "NOAUTH Authentication required.",
+                "wants another password: all nodes of a cluster share one requirepass",
+            ),
+            ("ERR unknown command", "is not a Carousel node: it answered 'ERR unknown command'"),
+        ] {
+            for password in [None, Some("secret")] {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let address = listener.local_addr().unwrap().to_string();
+                let serve = async {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let line = format!("-{said}\r\n");
+                    // Whoever is turned away gets one line, whatever it asked.
+                    let times = if is_refusal_to_talk(said) { 1 } else { 2 };
+                    stream.write_all(line.repeat(times).as_bytes()).await.unwrap();
+                    stream
+                };
+                let (fault, _stream) = tokio::join!(probe(&address, password), serve);
+                assert_eq!(fault.unwrap_err(), format!("{address} {why}"));
+            }
+        }
     }
 }

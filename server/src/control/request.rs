@@ -37,10 +37,12 @@ pub enum ControlRequest {
     Status,
     /// `CAROUSEL PROBE`: a node that is to be joined says who it is.
     Probe,
-    /// `CAROUSEL RESERVE milliseconds`: keep clients out until the node has joined.
+    /// `CAROUSEL RESERVE milliseconds token`: keep clients out until the node has joined.
     Reserve {
-        /// For how long.
+        /// For how long; 0 lets clients in again.
         ms: u64,
+        /// Number of the process that lets the node join: only that one can prolong or end it.
+        token: u64,
     },
     /// `SHUTDOWN`
     Shutdown,
@@ -71,9 +73,10 @@ impl ControlRequest {
             }
             [] if is(sub, "STATUS") => Ok(Self::Status),
             [] if is(sub, "PROBE") => Ok(Self::Probe),
-            [ms] if is(sub, "RESERVE") => {
-                let ms = ms.parse().map_err(|_| "ERR value is not an integer or out of range")?;
-                Ok(Self::Reserve { ms })
+            [ms, token] if is(sub, "RESERVE") => {
+                let number =
+                    |text: &str| text.parse().map_err(|_| "ERR value is not an integer or out of range");
+                Ok(Self::Reserve { ms: number(ms)?, token: number(token)? })
             }
             _ => Err(format!(
                 "ERR unknown subcommand or wrong number of arguments for '{}'. Use cluster-admin, or CAROUSEL CREATE \

@@ -8,7 +8,7 @@ use std::time::Duration;
 use carousel_protocol::{Incarnation, NodeId};
 use tokio::sync::{Notify, mpsc};
 
-use super::accept::accept_clients;
+use super::accept::{ClientPlaces, accept_clients};
 use super::activate::FoundOnDisk;
 use super::changes::propose_changes;
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, encode, seal_here};
@@ -21,6 +21,7 @@ use crate::metrics::NodeView;
 use crate::peer::hello::ShardLinkHello;
 use crate::peer::listener::PeerListener;
 use crate::raft::{ConfigGroup, GroupOptions};
+use crate::settings::LogLevel;
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
 
@@ -41,12 +42,16 @@ pub struct ControlSeat {
     pub mailbox: mpsc::UnboundedReceiver<ToControl>,
     /// Sockets for clients.
     pub clients: Vec<TcpListener>,
+    /// Clients that there are descriptors for.
+    pub clients_possible: usize,
     /// Sockets for other nodes.
     pub peers: Vec<TcpListener>,
     /// The data directory and what it had.
     pub found: FoundOnDisk,
-    /// Called when the node accepts clients.
-    pub ready: Box<dyn FnOnce()>,
+    /// Called when the node accepts clients, with whether it is a member of a cluster.
+    pub ready: Box<dyn FnOnce(bool)>,
+    /// Called when the setting `loglevel` changes.
+    pub set_log_level: Box<dyn Fn(LogLevel)>,
 }
 
 /// What the control thread's tasks share.
@@ -57,6 +62,8 @@ pub(super) struct Control {
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) group: ConfigGroup,
     pub(super) stop: Arc<Notify>,
+    /// Held by whoever makes nodes members: one at a time, as they share the node's reservations.
+    pub(super) joining: tokio::sync::Mutex<()>,
 }
 
 impl Control {
@@ -87,12 +94,25 @@ impl Control {
 /// # Errors
 /// The config group's log cannot be opened, a socket not be used, or the start not be noted on disk.
 pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
-    let ControlSeat { me, process, view, shards, mut mailbox, clients, peers, mut found, ready } = seat;
+    let ControlSeat {
+        me,
+        process,
+        view,
+        shards,
+        mut mailbox,
+        clients,
+        clients_possible,
+        peers,
+        mut found,
+        ready,
+        set_log_level,
+    } = seat;
+    let mut log_level = LogLevelWatch { applied: view.settings().loglevel, apply: set_log_level };
     let stop = Arc::new(Notify::new());
     let options = GroupOptions::new(found.dir.config_dir(), me);
     let group = ConfigGroup::open(options, node_handler(&view, &shards)).await?;
     // A member whose memory of the cluster is gone waits as well: its copies are not a lone node's to serve.
-    let was_member = group.is_initialized().await || found.holds_copies;
+    let was_member = group.has_begun().await || found.holds_copies;
     if was_member {
         // Nobody is served, and nothing dropped, until the state names this process.
         let state = group.state().borrow().clone();
@@ -119,16 +139,18 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
         shards: shards.clone(),
         group: group.clone(),
         stop,
+        joining: tokio::sync::Mutex::new(()),
     });
     let (changes, ready_changes) = mpsc::unbounded_channel();
     let spec = control.spec();
-    tokio::spawn(register(group.clone(), me, spec));
+    tokio::spawn(register(group.clone(), me, spec, found.dir.registration_note()));
     tokio::spawn(recover_slots(group.clone(), me, shards.clone()));
     tokio::spawn(propose_changes(group.clone(), ready_changes, shards.clone()));
+    let places = ClientPlaces::new(clients_possible);
     for listener in clients {
-        tokio::spawn(accept_clients(listener, shards.clone(), view.clone()));
+        tokio::spawn(accept_clients(listener, shards.clone(), view.clone(), places.clone()));
     }
-    ready();
+    ready(was_member);
 
     let log_failed = Arc::new(Notify::new());
     let publisher = Publisher {
@@ -163,7 +185,10 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
                     }
                     None => return anyhow::Ok(()),
                 },
-                _ = sample.tick() => view.sample(super::accept::wall_clock()),
+                _ = sample.tick() => {
+                    view.sample(super::accept::wall_clock());
+                    log_level.follow(&view);
+                }
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
                 () = control.stop.notified() => return Ok(()),
@@ -175,12 +200,29 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
         published = publishing => published.map_err(anyhow::Error::msg)?,
         why = group.stopped() => anyhow::bail!("the config group stopped: {why}"),
     }
+    log_level.follow(&view);
     tracing::info!("stopping");
     for listener in listening {
         listener.stop().await;
     }
     group.shutdown().await;
     Ok(found)
+}
+
+/// Makes a change of `loglevel` take effect.
+struct LogLevelWatch {
+    applied: LogLevel,
+    apply: Box<dyn Fn(LogLevel)>,
+}
+
+impl LogLevelWatch {
+    fn follow(&mut self, view: &NodeView) {
+        let wanted = view.settings().loglevel;
+        if wanted != self.applied {
+            (self.apply)(wanted);
+            self.applied = wanted;
+        }
+    }
 }
 
 fn node_handler(view: &Arc<NodeView>, shards: &[Sender<ToShard>]) -> crate::raft::NodeHandler {

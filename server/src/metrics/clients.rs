@@ -200,7 +200,7 @@ impl ClientRegistry {
         ClientHandle { registry: self.clone(), client }
     }
 
-    /// How many there are; what the setting `maxclients` is compared with.
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }

@@ -92,8 +92,17 @@ async fn read_from(reader: &mut impl Reader, metrics: &ShardMetrics, mut take: i
 /// Dials a shard that holds copies of slots led here, again and again until its node is no member any more.
 pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: NodeId, shard: ShardId) {
     let mut pause = REDIAL_FIRST;
+    let mut warned = false;
     loop {
-        let Some((hello, address)) = hello_to(&handle, node, shard) else {
+        let dial = hello_to(&handle, node, shard).and_then(|(hello, address)| {
+            let parsed = address.parse::<SocketAddr>();
+            if parsed.is_err() && !warned {
+                tracing::warn!(%node, address, "cannot dial this peer: its host is not an IP address");
+                warned = true;
+            }
+            Some((hello, parsed.ok()?))
+        });
+        let Some((hello, address)) = dial else {
             R::sleep(REDIAL_MAX).await;
             if is_gone(&handle, node) {
                 return;
@@ -162,7 +171,7 @@ async fn either(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 }
 
 /// What to say to a peer and where to find it; `None` while this process is not registered, or the peer unknown.
-fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(ShardLinkHello, SocketAddr)> {
+fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(ShardLinkHello, String)> {
     let core = handle.core.borrow();
     let Standing::Member { state, incarnation: Some(incarnation) } = &core.standing else { return None };
     let spec = &state.members.get(&node)?.spec;
@@ -177,7 +186,7 @@ fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(Shard
         to: node,
         to_shard: shard,
     };
-    Some((hello, format!("{}:{}", spec.host, spec.peer_port).parse().ok()?))
+    Some((hello, format!("{}:{}", spec.host, spec.peer_port)))
 }
 
 fn is_gone(handle: &ShardHandle, node: NodeId) -> bool {

@@ -26,6 +26,7 @@ const VERSION_FILE: &str = "VERSION";
 const NODE_ID_FILE: &str = "node-id";
 const LAYOUT_FILE: &str = "layout";
 const RUN_FILE: &str = "run";
+const REGISTRATION_FILE: &str = "registration";
 const CONFIG_DIR: &str = "config";
 const GENERATION_PREFIX: &str = "log-";
 
@@ -84,6 +85,23 @@ pub enum DataDirError {
     Append(#[from] super::log::AppendError),
 }
 
+impl DataDirError {
+    /// There was no room on the disk.
+    pub fn is_for_want_of_space(&self) -> bool {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Io { error, .. } => is_full(error),
+            Self::Sync(error) => is_full(&error.error),
+            Self::Append(error) => matches!(error, super::log::AppendError::NoSpace { .. }),
+            Self::NotADirectory { .. } | Self::InUse { .. } | Self::Version { .. } | Self::Damaged { .. } => {
+                false
+            }
+        }
+    }
+}
+
 fn by(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
 }
@@ -120,6 +138,8 @@ pub struct DataDir<S: Storage> {
     node: NodeId,
     layout: Layout,
     previous: Option<RunRecord>,
+    /// The last incarnation that a process on this directory has tried to get; zero if none did.
+    registration: Incarnation,
     last_end: LastEnd,
     boot_id: Option<String>,
     run: Option<RunRecord>,
@@ -164,6 +184,10 @@ impl<S: Storage> DataDir<S> {
         let run = read(&storage, &path.join(RUN_FILE)).map_err(io_error)?;
         // Without it nothing is claimed of the copies, which is safe, so that this alone stops no start.
         let previous = run.and_then(|content| RunRecord::decode(&content));
+        // As is this: the group knows better.
+        let registration = read(&storage, &path.join(REGISTRATION_FILE)).map_err(io_error)?;
+        let registration = registration.and_then(|content| Facts::decode(&content)?.parse("incarnation"));
+        let registration = Incarnation(registration.unwrap_or(0));
         let boot_id = storage.boot_id();
         let last_end =
             previous.as_ref().map_or(LastEnd::OtherBoot, |previous| previous.last_end(boot_id.as_deref()));
@@ -176,6 +200,7 @@ impl<S: Storage> DataDir<S> {
             node,
             layout,
             previous,
+            registration,
             last_end,
             boot_id,
             run: None,
@@ -210,6 +235,17 @@ impl<S: Storage> DataDir<S> {
         self.previous.as_ref()
     }
 
+    /// The last incarnation that a process on this directory had tried to get before this one; zero if none did. For
+    /// [`wholeness`](super::run::wholeness).
+    pub fn last_registration(&self) -> Incarnation {
+        self.registration
+    }
+
+    /// To note what this process tries to get.
+    pub fn registration_note(&self) -> RegistrationNote<S> {
+        RegistrationNote { storage: self.storage.clone(), path: self.path.join(REGISTRATION_FILE) }
+    }
+
     /// How that one may have ended.
     pub fn last_end(&self) -> LastEnd {
         self.last_end
@@ -234,6 +270,19 @@ impl<S: Storage> DataDir<S> {
         assert!(shards > 0, "a node has shards");
         let layout = Layout { generation: self.layout.generation + 1, shards };
         self.begin_generation(layout, marks).map_err(|error| self.io_error(error))
+    }
+
+    /// Removes what a rewrite that failed has left, so that the current logs go on.
+    ///
+    /// # Errors
+    /// What cannot be removed; or the rewrite has taken effect, as far as the disk knows, and the next start is to find out.
+    pub fn abandon_rewrite(&self) -> Result<(), DataDirError> {
+        let content =
+            read(&self.storage, &self.path.join(LAYOUT_FILE)).map_err(|error| self.io_error(error))?;
+        if content.and_then(|content| Layout::decode(&content)) != Some(self.layout) {
+            return Err(DataDirError::Damaged { path: self.path.clone(), file: LAYOUT_FILE });
+        }
+        self.remove_other_generations().map_err(|error| self.io_error(error))
     }
 
     /// Records that this process runs, as the next start will find it. Durable when it returns.
@@ -329,6 +378,25 @@ impl<S: Storage> DataDir<S> {
 
     fn io_error(&self, error: io::Error) -> DataDirError {
         DataDirError::Io { path: self.path.clone(), error }
+    }
+}
+
+/// The incarnation that a process is about to ask the config group for: on disk before it asks. What runs on another
+/// copy of the directory notes it there, so that this one is known to be older.
+#[derive(Clone, Debug)]
+pub struct RegistrationNote<S: Storage> {
+    storage: S,
+    path: PathBuf,
+}
+
+impl<S: Storage> RegistrationNote<S> {
+    /// Durable when it returns.
+    pub fn write(&self, incarnation: Incarnation) -> Result<(), DataDirError> {
+        let content = Facts::default().with("incarnation", incarnation).encode();
+        replace_file(&self.storage, &self.path, content.as_bytes()).map_err(|error| {
+            let path = self.path.parent().expect("a file in a directory").to_owned();
+            DataDirError::Io { path, error }
+        })
     }
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::record::write_end_record;
 use super::segment::{
     LogIdentity, LogPosition, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, WRITE_END_BYTES,
@@ -300,6 +302,11 @@ impl<S: Storage> Log<S> {
 
     fn explain(&self, error: io::Error) -> AppendError {
         let path = self.dir.clone();
+        if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) {
+            // No descriptor for the next segment: nothing was written, and descriptors come back like room does.
+            tracing::error!(%error, path = %path.display(), "cannot open the next segment of the log");
+            return AppendError::NoSpace { path };
+        }
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::WriteZero => {
                 AppendError::NoSpace { path }

@@ -25,6 +25,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 
+pub use data_dir::RegistrationNote;
 pub use data_dir::{DataDir, DataDirError, Layout, Rewrite, ShardLog, is_worth_rewriting};
 pub use log::{AppendError, CloseError, Log, LogOptions};
 pub use record::{

@@ -110,12 +110,14 @@ pub enum NotWhole {
 ///
 /// `previous` is the run before, `last_end` how it may have ended, `logs` what [all logs agree
 /// on](LogMarks::agreed), and `last_incarnation` the one that the config group gave this node before the present
-/// start: zero where it never did.
+/// start: zero where it never did; `last_registration` is the last one that a process on this directory has tried to get
+/// before the present start.
 pub fn wholeness(
     previous: Option<&RunRecord>,
     last_end: LastEnd,
     logs: LogMarks,
     last_incarnation: Incarnation,
+    last_registration: Incarnation,
 ) -> Result<(), NotWhole> {
     let previous = previous.ok_or(NotWhole::Unknown)?;
     if previous.state == RunState::SyncFailed {
@@ -126,6 +128,11 @@ pub fn wholeness(
     }
     if !previous.is_whole {
         return Err(NotWhole::WasNotWhole);
+    }
+    // Whoever ran last has noted that here before it registered; else it ran on another copy of this directory.
+    let here = previous.incarnation.max(last_registration);
+    if here < last_incarnation {
+        return Err(NotWhole::OldDirectory { here, group: last_incarnation });
     }
     // A process writes its start to the logs before it records its run, and acknowledges only after that. So the
     // logs are never behind, but may be ahead of a process that died in between.
@@ -140,9 +147,6 @@ pub fn wholeness(
     }
     if logs.stopped_cleanly != Some(previous.incarnation) {
         return Err(NotWhole::OldLogs);
-    }
-    if previous.incarnation != last_incarnation {
-        return Err(NotWhole::OldDirectory { here: previous.incarnation, group: last_incarnation });
     }
     Ok(())
 }
@@ -185,33 +189,49 @@ mod tests {
     #[test]
     fn a_killed_process_leaves_whole_copies_as_long_as_the_system_runs() {
         let run = record(RunState::Running);
-        assert_eq!(wholeness(Some(&run), LastEnd::SameBoot, marks(5, None), FIVE), Ok(()));
-        // It died after writing its start and before recording its run, or after registering and before either.
-        assert_eq!(wholeness(Some(&run), LastEnd::SameBoot, marks(6, None), Incarnation(6)), Ok(()));
-        assert_eq!(wholeness(Some(&run), LastEnd::SameBoot, marks(5, None), Incarnation(6)), Ok(()));
-        assert_eq!(wholeness(Some(&run), LastEnd::OtherBoot, marks(5, None), FIVE), Err(NotWhole::Rebooted));
+        let whole = |end, marks, group, tried| {
+            wholeness(Some(&run), end, marks, Incarnation(group), Incarnation(tried))
+        };
+        assert_eq!(whole(LastEnd::SameBoot, marks(5, None), 5, 5), Ok(()));
+        // It died after writing its start and before recording its run, or after registering and before either, or
+        // before it was registered.
+        assert_eq!(whole(LastEnd::SameBoot, marks(6, None), 6, 6), Ok(()));
+        assert_eq!(whole(LastEnd::SameBoot, marks(5, None), 6, 6), Ok(()));
+        assert_eq!(whole(LastEnd::SameBoot, marks(5, None), 5, 6), Ok(()));
+        assert_eq!(whole(LastEnd::OtherBoot, marks(5, None), 5, 5), Err(NotWhole::Rebooted));
+    }
+
+    #[test]
+    fn a_directory_restored_from_a_copy_is_known_even_if_the_system_never_stopped() {
+        let run = record(RunState::Running);
+        let group = Incarnation(6);
+        let found = wholeness(Some(&run), LastEnd::SameBoot, marks(5, None), group, FIVE);
+        assert_eq!(found, Err(NotWhole::OldDirectory { here: FIVE, group }));
     }
 
     #[test]
     fn a_clean_stop_leaves_whole_copies_if_directory_logs_and_group_agree() {
         let run = record(RunState::Stopped);
-        let whole = |marks, group| wholeness(Some(&run), LastEnd::OtherBoot, marks, Incarnation(group));
+        let whole = |marks, group| wholeness(Some(&run), LastEnd::OtherBoot, marks, Incarnation(group), FIVE);
         assert_eq!(whole(marks(5, Some(5)), 5), Ok(()));
         assert_eq!(whole(marks(5, None), 5), Err(NotWhole::OldLogs));
         assert_eq!(whole(marks(4, Some(4)), 5), Err(NotWhole::OldLogs));
-        assert_eq!(whole(marks(6, None), 6), Err(NotWhole::OldLogs));
+        assert_eq!(whole(marks(6, None), 5), Err(NotWhole::OldLogs));
         let group = Incarnation(9);
         assert_eq!(whole(marks(5, Some(5)), 9), Err(NotWhole::OldDirectory { here: FIVE, group }));
     }
 
     #[test]
     fn what_was_lost_before_is_not_found_again_by_a_restart() {
-        let whole = |run: &RunRecord| wholeness(Some(run), LastEnd::SameBoot, marks(5, Some(5)), FIVE);
-        assert_eq!(wholeness(None, LastEnd::SameBoot, marks(5, None), FIVE), Err(NotWhole::Unknown));
+        let whole = |run: &RunRecord| wholeness(Some(run), LastEnd::SameBoot, marks(5, Some(5)), FIVE, FIVE);
+        assert_eq!(wholeness(None, LastEnd::SameBoot, marks(5, None), FIVE, FIVE), Err(NotWhole::Unknown));
         assert_eq!(whole(&record(RunState::SyncFailed)), Err(NotWhole::SyncFailed));
         let run = record(RunState::Stopped);
         assert_eq!(whole(&RunRecord { is_whole: false, ..run.clone() }), Err(NotWhole::WasNotWhole));
         assert_eq!(whole(&RunRecord { is_logged: false, ..run.clone() }), Err(NotWhole::NotLogged));
-        assert_eq!(wholeness(Some(&run), LastEnd::SameBoot, marks(4, None), FIVE), Err(NotWhole::OldLogs));
+        assert_eq!(
+            wholeness(Some(&run), LastEnd::SameBoot, marks(4, None), FIVE, FIVE),
+            Err(NotWhole::OldLogs)
+        );
     }
 }

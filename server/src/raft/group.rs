@@ -65,23 +65,21 @@ pub enum CreateError {
     /// The command did not get into the log.
     #[error(transparent)]
     Propose(#[from] ProposeError),
-    /// The cluster exists, but not all its nodes have joined the config group yet; that goes on by itself.
+    /// The cluster exists, but not all its nodes follow the config group yet; that goes on by itself.
     #[error(
-        "the cluster exists, but only {voters} of {wanted} voters and {joined} of {members} nodes joined the config group within {after:?}; not reached: {missing}"
+        "the cluster exists; not reached yet: {missing}. Open their peer ports; they join by themselves, see 'status'"
     )]
     Incomplete {
+        /// Peer addresses of the members that do not follow it.
+        missing: String,
+    },
+    /// The cluster exists and all its nodes follow, but fewer vote yet than should; that goes on by itself.
+    #[error("the cluster exists; {voters} of its {wanted} voters are agreed on so far, see 'status'")]
+    Unsettled {
         /// Voters so far.
         voters: usize,
         /// Voters wanted.
         wanted: usize,
-        /// Nodes that follow the log.
-        joined: usize,
-        /// Members.
-        members: usize,
-        /// How long was waited.
-        after: Duration,
-        /// Addresses of the members that this node does not reach.
-        missing: String,
     },
 }
 
@@ -187,6 +185,18 @@ impl ConfigGroup {
         self.core.raft.is_initialized().await.unwrap_or(true)
     }
 
+    /// Whether this node is, or may be, part of a cluster: not where it only died while it was about to create one, before
+    /// there was anything to create it from.
+    pub async fn has_begun(&self) -> bool {
+        let me = self.core.me;
+        let alone = self
+            .core
+            .raft
+            .with_raft_state(move |state| state.membership_state.effective().voter_ids().eq([me]));
+        let alone = alone.await.unwrap_or(false);
+        self.is_initialized().await && !(alone && self.state().borrow().cluster_id.is_none())
+    }
+
     /// Makes a cluster of `command`, which must be a [`ConfigCommand::Create`] whose members include this node:
     /// starts the config group with this node alone, has it apply the command, and waits until all members follow
     /// the log and the right number of them votes.
@@ -216,44 +226,37 @@ impl ConfigGroup {
         if let ConfigReply::Refused(why) = &reply {
             return Err(CreateError::Refused(why.clone()));
         }
-        self.wait_complete(deadline, after).await?;
+        self.wait_complete(deadline).await?;
         Ok(reply)
     }
 
-    async fn wait_complete(&self, deadline: Instant, after: Duration) -> Result<(), CreateError> {
+    async fn wait_complete(&self, deadline: Instant) -> Result<(), CreateError> {
         let members: BTreeSet<NodeId> = self.core.state.borrow().members.keys().copied().collect();
         let wanted = voter_target(members.len());
-        let joined = |metrics: &Metrics| {
-            let followers = metrics.replication.iter().flatten().filter(|(_, matched)| matched.is_some());
-            followers.filter(|(id, _)| members.contains(id)).count()
+        // The members that do not follow the log; the leader is not among those it sends it to.
+        let missing = |metrics: &Metrics| -> Vec<NodeId> {
+            let sent = metrics.replication.as_ref();
+            let follows = |id: &NodeId| sent.is_some_and(|sent| sent.get(id).is_some_and(Option::is_some));
+            members.iter().filter(|id| !follows(id)).copied().collect()
         };
         let voters = |metrics: &Metrics| metrics.membership_config.membership().voter_ids().count();
         let mut metrics = self.core.raft.metrics();
         let complete = metrics.wait_for(|metrics| {
             let uniform = metrics.membership_config.membership().get_joint_config().len() == 1;
-            uniform && voters(metrics) == wanted && joined(metrics) == members.len()
+            uniform && voters(metrics) == wanted && missing(metrics).is_empty()
         });
         if timeout_at(deadline, complete).await.is_ok() {
             return Ok(());
         }
         let metrics = self.core.raft.metrics();
         let metrics = metrics.borrow();
-        let missing: Vec<String> = self
-            .core
-            .reach
-            .unreachable
-            .borrow()
-            .iter()
-            .map(|id| self.core.address_of(*id).unwrap_or_else(|| id.to_string()))
-            .collect();
-        Err(CreateError::Incomplete {
-            voters: voters(&metrics),
-            wanted,
-            joined: joined(&metrics),
-            members: members.len(),
-            after,
-            missing: if missing.is_empty() { "none".into() } else { missing.join(", ") },
-        })
+        let missing = missing(&metrics);
+        if missing.is_empty() {
+            return Err(CreateError::Unsettled { voters: voters(&metrics), wanted });
+        }
+        let address = |id: &NodeId| self.core.address_of(*id).unwrap_or_else(|| id.to_string());
+        let missing: Vec<String> = missing.iter().map(address).collect();
+        Err(CreateError::Incomplete { missing: missing.join(", ") })
     }
 
     /// Has the group apply `command` and returns its reply; works on every node that follows the group.
@@ -313,6 +316,19 @@ impl ConfigGroup {
     /// connections.
     pub fn unreachable(&self) -> watch::Receiver<BTreeSet<NodeId>> {
         self.core.reach.unreachable.subscribe()
+    }
+
+    /// Makes sure that the node `id` answers at `address`, the `host:port` of its peer port.
+    ///
+    /// # Errors
+    /// The call failed, or somebody else is there.
+    pub async fn ping(&self, address: &str, id: NodeId, timeout: Duration) -> Result<(), PeerCallError> {
+        let answer = self.core.pool.call(address, Some(id), encode(&Request::Ping), timeout).await?;
+        match decode(&answer) {
+            Ok(Answer::Pong) => Ok(()),
+            Ok(other) => Err(PeerCallError::Answer(format!("{other:?}"))),
+            Err(why) => Err(PeerCallError::Answer(why)),
+        }
     }
 
     /// Calls a node's [`NodeHandler`], this node's own directly.

@@ -236,7 +236,7 @@ async fn any_node_proposes_and_finds_its_change_in_its_own_state() {
     for (i, node) in nodes.iter().enumerate() {
         let spec = MemberSpec { process: 2, ..places[i].spec() };
         assert_eq!(
-            node.propose(ConfigCommand::Register(spec)).await,
+            node.propose(ConfigCommand::Register { spec, expected: Incarnation(1) }).await,
             ConfigReply::Registered(Incarnation(2))
         );
         assert_eq!(node.group.state().borrow().members[&places[i].id].incarnation, Incarnation(2));
@@ -244,7 +244,7 @@ async fn any_node_proposes_and_finds_its_change_in_its_own_state() {
         assert_eq!(node.group.state().borrow().last_epoch, Epoch(epoch));
     }
     let stranger = MemberSpec { id: NodeId([9; 20]), port: 1, peer_port: 2, ..places[0].spec() };
-    let reply = nodes[2].propose(ConfigCommand::Register(stranger)).await;
+    let reply = nodes[2].propose(ConfigCommand::Register { spec: stranger, expected: Incarnation(1) }).await;
     assert!(matches!(reply, ConfigReply::Refused(_)), "{reply:?}");
     for node in nodes {
         node.stop().await;
@@ -412,7 +412,7 @@ async fn a_node_that_moved_to_another_port_is_found_once_registered() {
     // Nobody can tell it who leads before its address is known, so another node speaks for it.
     let helper = &nodes[0];
     assert_eq!(
-        helper.propose(ConfigCommand::Register(spec.clone())).await,
+        helper.propose(ConfigCommand::Register { spec: spec.clone(), expected: Incarnation(1) }).await,
         ConfigReply::Registered(Incarnation(2))
     );
     let state =

@@ -156,7 +156,11 @@ impl Loader {
                 self.warnings.push(format!("databases {value}: only database 0 exists so far"));
                 return Ok(());
             }
-            return spec.set(&mut self.settings, &value);
+            return spec.set(&mut self.settings, &value).map_err(|why| match why.as_str() {
+                // Other faults name what is allowed themselves.
+                table::NOT_AN_INTEGER | table::NOT_MEMORY => format!("{why}: {}", spec.values()),
+                _ => why,
+            });
         }
         let setting = foreign::find(name).ok_or("unknown setting (see --help)")?;
         if values.is_empty() {
@@ -269,7 +273,11 @@ mod tests {
             (&["--prot", "1"][..], "argument '--prot': unknown setting (see --help)"),
             (&["--port"], "argument '--port': a value is missing: 1-65535"),
             (&["--port", "1", "2"], "argument '--port': wrong number of arguments"),
-            (&["--port", "abc"], "argument '--port': argument couldn't be parsed into an integer"),
+            (&["--port", "abc"], "argument '--port': argument couldn't be parsed into an integer: 1-65535"),
+            (
+                &["--proto-max-bulk-len", "lots"],
+                "argument '--proto-max-bulk-len': argument must be a memory value: 1mb-1gb",
+            ),
             (&["--port=1"], "argument '--port=1': write '--port 1'"),
             (&["-x"], "argument '-x': expected a setting such as '--port 6379' (see --help)"),
             (&["--tls-port", "1"], "argument '--tls-port': TLS is not supported"),

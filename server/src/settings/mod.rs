@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use crate::limits::PEER_PORT_OFFSET;
+use carousel_protocol::PEER_PORT_OFFSET;
 
 pub use load::{Invocation, Loaded, SettingsError, help, invoke, version};
 pub use rewrite::{RewriteError, rewrite_file};
@@ -58,11 +58,11 @@ pub struct Settings {
     pub loglevel: LogLevel,
     /// Log file; empty for standard output.
     pub logfile: String,
-    /// Milliseconds that a node parks requests for a slot that is being handed to it.
+    /// Milliseconds that a request for a slot that is being handed over is parked, on its old and on its new primary.
     pub handover_timeout_ms: u64,
     /// Milliseconds that a write waits for its quorum.
     pub write_timeout_ms: u64,
-    /// Host that the node tells others; empty to find out.
+    /// IPv4 address that the node tells others; empty to find out.
     pub cluster_announce_ip: String,
     /// Client port that the node tells others; 0 for `port`.
     pub cluster_announce_port: u16,
@@ -154,17 +154,15 @@ impl Settings {
         }
     }
 
-    /// Host that clients and nodes are told: `cluster-announce-ip`, or else the one address that `bind` names
-    /// besides wildcards. `None` where only a connection can tell.
+    /// Host by which clients find this node: `cluster-announce-ip`, or else the first address that `bind` names besides
+    /// wildcards and those that the machine may not have. `None` where only a connection can tell.
     pub fn announced_host(&self) -> Option<String> {
         if !self.cluster_announce_ip.is_empty() {
             return Some(self.cluster_announce_ip.clone());
         }
         let listen = self.listen_on();
-        if listen.iter().any(|address| address.ip.is_unspecified()) {
-            return None;
-        }
-        listen.first().map(|address| address.ip.to_string())
+        let certain = listen.iter().find(|address| !address.optional && !address.ip.is_unspecified());
+        certain.map(|address| address.ip.to_string())
     }
 
     /// Must a client from `ip` be turned away with [`DENIED`]?
@@ -293,7 +291,7 @@ mod tests {
         assert_eq!(listen[1], ListenAddress { ip: "::".parse().unwrap(), optional: true });
         assert_eq!(listen[2], ListenAddress { ip: "127.0.0.1".parse().unwrap(), optional: false });
         assert_eq!(listen[3], ListenAddress { ip: "10.0.0.1".parse().unwrap(), optional: true });
-        assert_eq!(settings.announced_host(), None);
+        assert_eq!(settings.announced_host().as_deref(), Some("127.0.0.1"));
         assert!(listen_address("nowhere.example").is_err());
     }
 
@@ -301,6 +299,8 @@ mod tests {
     fn announced_host_prefers_what_was_set() {
         let mut settings = Settings::default();
         assert_eq!(settings.announced_host().as_deref(), Some("127.0.0.1"));
+        settings.bind = ["*", "-10.0.0.1"].map(String::from).to_vec();
+        assert_eq!(settings.announced_host(), None);
         settings.cluster_announce_ip = "10.1.2.3".into();
         assert_eq!(settings.announced_host().as_deref(), Some("10.1.2.3"));
     }

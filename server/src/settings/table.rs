@@ -3,6 +3,11 @@
 use super::{AppendFsync, LogLevel, RuntimeChoice, Settings, listen_address};
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
+/// What is said of a number that is none, in Redis' words.
+pub(super) const NOT_AN_INTEGER: &str = "argument couldn't be parsed into an integer";
+/// What is said of a number of bytes that is none, in Redis' words.
+pub(super) const NOT_MEMORY: &str = "argument must be a memory value";
+
 /// One setting.
 pub struct SettingSpec {
     /// Its name as a directive, lower case.
@@ -165,7 +170,7 @@ pub const TABLE: &[SettingSpec] = &[
             },
         },
         mutable: false,
-        doc: "Data directory: log, snapshots, the node's id and the cluster's state. Made where it is missing; one process at a time.",
+        doc: "Data directory: log, the node's id, the config group's state. Made where it is missing; one process at a time.",
     },
     SettingSpec {
         name: "shards",
@@ -278,7 +283,8 @@ pub const TABLE: &[SettingSpec] = &[
         unit: "ms",
         kind: integer!(handover_timeout_ms, 1, 60_000),
         mutable: true,
-        doc: "How long requests for a slot that is just being handed over wait at its new primary before they get TRYAGAIN.",
+        doc: "How long a request for a slot that is being handed over is parked, on the old primary (then ASK or TRYAGAIN) \
+              and on the new one (then TRYAGAIN).",
     },
     SettingSpec {
         name: "write-timeout",
@@ -292,9 +298,9 @@ pub const TABLE: &[SettingSpec] = &[
         name: "cluster-announce-ip",
         default: "",
         unit: "",
-        kind: text!(cluster_announce_ip, no_space),
+        kind: text!(cluster_announce_ip, ipv4_or_empty),
         mutable: false,
-        doc: "Host that clients and other nodes are told to connect to. Empty: the \
+        doc: "IPv4 address that clients and other nodes are told to connect to. Empty: the \
               address that it was named by in `create` or `add-node`.",
     },
     SettingSpec {
@@ -365,11 +371,11 @@ impl SettingSpec {
     pub fn set(&self, settings: &mut Settings, text: &str) -> Result<(), String> {
         match &self.kind {
             Kind::Integer { min, max, set, .. } => {
-                let value = parse_integer(text).ok_or("argument couldn't be parsed into an integer")?;
+                let value = parse_integer(text).ok_or(NOT_AN_INTEGER)?;
                 set(settings, within(value, *min, *max)?);
             }
             Kind::Memory { min, max, set, .. } => {
-                let value = parse_memory(text).ok_or("argument must be a memory value")?;
+                let value = parse_memory(text).ok_or(NOT_MEMORY)?;
                 set(settings, within(i128::from(value), *min, *max)?);
             }
             Kind::YesNo { set, .. } => match () {
@@ -397,7 +403,7 @@ impl SettingSpec {
         match &self.kind {
             Kind::Integer { min, max, .. } if min == max => min.to_string(),
             Kind::Integer { min, max, .. } => format!("{min}-{max}"),
-            Kind::Memory { min, max, .. } => format!("{min}-{max}, also as 64mb"),
+            Kind::Memory { min, max, .. } => format!("{}-{}", memory(*min), memory(*max)),
             Kind::YesNo { .. } => "yes, no".into(),
             Kind::Choice { names, .. } => names.join(", "),
             Kind::Text { .. } => "text".into(),
@@ -456,12 +462,29 @@ fn parse_memory(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// As [`parse_memory`] reads it, in the greatest unit that leaves no rest.
+fn memory(bytes: u64) -> String {
+    let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
+    match units.iter().find(|(size, _)| bytes >= *size && bytes % size == 0) {
+        Some((size, unit)) => format!("{}{unit}", bytes / size),
+        None => bytes.to_string(),
+    }
+}
+
 fn any(_: &str) -> Result<(), String> {
     Ok(())
 }
 
 fn not_empty(value: &str) -> Result<(), String> {
     if value.is_empty() { Err("argument must not be empty".into()) } else { Ok(()) }
+}
+
+fn ipv4_or_empty(value: &str) -> Result<(), String> {
+    if value.is_empty() || value.parse::<std::net::Ipv4Addr>().is_ok() {
+        Ok(())
+    } else {
+        Err(format!("'{value}' is not an IPv4 address"))
+    }
 }
 
 fn no_space(value: &str) -> Result<(), String> {
@@ -522,6 +545,8 @@ mod tests {
             ("bind", "", "at least one address is needed"),
             ("zone", "a b", "argument must not contain spaces"),
             ("dir", "", "argument must not be empty"),
+            ("cluster-announce-ip", "kv.example", "'kv.example' is not an IPv4 address"),
+            ("cluster-announce-ip", "::1", "'::1' is not an IPv4 address"),
         ] {
             let mut settings = Settings::default();
             assert_eq!(find(name).unwrap().set(&mut settings, text), Err(error.into()), "{name} {text}");
@@ -536,6 +561,10 @@ mod tests {
         {
             assert_eq!(parse_memory(text), value, "{text}");
         }
+        for bytes in [0, 1023, 1 << 10, (1 << 20) + 1, 3 << 20, 1 << 30] {
+            assert_eq!(parse_memory(&memory(bytes)), Some(bytes));
+        }
+        assert_eq!(memory(64 << 20), "64mb");
         assert_eq!(parse_memory("1gb"), Some(1 << 30));
         assert_eq!(parse_memory("99999999999gb"), None);
         assert_eq!(parse_memory("-1"), None);

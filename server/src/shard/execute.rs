@@ -297,7 +297,7 @@ mod tests {
             assert!(bytes > 7, "room for its arguments");
             Err(NO_ROOM)
         });
-        assert!(out.is_empty() && shard.tables.table(slot).len() == 0, "nothing was executed");
+        assert!(out.is_empty() && shard.tables.table(slot).is_empty(), "nothing was executed");
         result
     }
 

@@ -58,6 +58,8 @@ pub enum Standing {
     Reserved {
         /// Monotonic time at which the node is on its own again.
         until_ns: u64,
+        /// Number of whoever reserved it; only that one can prolong or release it.
+        token: u64,
     },
     /// A member, as of this state. `incarnation` is set once this very process is registered: before, it leads
     /// and acknowledges nothing, and drops nothing either, for its map may be old.
@@ -67,6 +69,19 @@ pub enum Standing {
         /// This process' registration.
         incarnation: Option<Incarnation>,
     },
+}
+
+/// What came of a wish to reserve a shard; see [`Shard::reserve`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reservation {
+    /// No client gets in until it is released or over.
+    Made,
+    /// It holds keys, which a node that joins must not.
+    HoldsKeys,
+    /// Somebody else has reserved it.
+    Taken,
+    /// It is a member of a cluster.
+    Member,
 }
 
 /// See the module.

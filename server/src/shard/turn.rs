@@ -10,7 +10,7 @@ use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 
 use super::slot::{FollowerState, LinkId, PeerIndex, Role};
-use super::{InFlight, Shard, Standing};
+use super::{InFlight, Reservation, Shard, Standing};
 use crate::Now;
 use crate::command::EffectIter;
 use crate::persist::record::{RecordHeader, RecordKind, append_record};
@@ -265,7 +265,7 @@ impl Shard {
     }
 
     fn release_reservation(&mut self, now: Now) {
-        if let Standing::Reserved { until_ns } = self.standing
+        if let Standing::Reserved { until_ns, .. } = self.standing
             && now.mono_ns >= until_ns
         {
             self.set_lone();
@@ -273,16 +273,26 @@ impl Shard {
     }
 
     /// Keeps the node's keys away from clients until it has joined a cluster, or `until_ns` (monotonic) has
-    /// passed. Returns whether the shard holds no key, which a node that joins must not.
-    pub fn reserve(&mut self, until_ns: u64) -> bool {
-        if matches!(self.standing, Standing::Member { .. }) || self.tables.keys_total() > 0 {
-            return false;
+    /// passed. A shard that holds keys cannot be reserved, nor one that is reserved by another `token`.
+    pub fn reserve(&mut self, until_ns: u64, token: u64) -> Reservation {
+        match self.standing {
+            Standing::Member { .. } => return Reservation::Member,
+            Standing::Reserved { token: other, .. } if other != token => return Reservation::Taken,
+            Standing::Lone if self.tables.keys_total() > 0 => return Reservation::HoldsKeys,
+            Standing::Lone | Standing::Reserved { .. } => {}
         }
-        self.standing = Standing::Reserved { until_ns };
+        self.standing = Standing::Reserved { until_ns, token };
         for slot in &mut self.slots {
             slot.serve = super::slot::Serve::Elsewhere;
         }
-        true
+        Reservation::Made
+    }
+
+    /// Lets clients in again where `token` has reserved the shard; elsewhere it changes nothing.
+    pub fn release(&mut self, token: u64) {
+        if matches!(self.standing, Standing::Reserved { token: own, .. } if own == token) {
+            self.set_lone();
+        }
     }
 
     /// Clients are kept out by [`Self::reserve`].

@@ -122,7 +122,9 @@ impl World {
                 if self.nodes[node].process.is_some() {
                     let mut spec = self.spec(node);
                     spec.process = self.rng.next();
-                    self.operate(ConfigCommand::Register(spec));
+                    let state = self.group.latest();
+                    let expected = state.members.get(&spec.id).map_or(Default::default(), |m| m.incarnation);
+                    self.operate(ConfigCommand::Register { spec, expected });
                 }
             }
         }

@@ -261,10 +261,11 @@ impl World {
         let id = self.nodes[node].id;
         let Some(process) = self.process(node, life) else { return };
         let (view, number, registering) = (process.view, process.number, process.registering);
-        let known =
-            self.group.state(view).members.get(&id).is_some_and(|member| member.spec.process != number);
-        if known && !registering && reaches {
-            let command = ConfigCommand::Register(self.spec(node));
+        let state = self.group.state(view);
+        let superseded = state.members.get(&id).filter(|member| member.spec.process != number);
+        let expected = superseded.map(|member| member.incarnation);
+        if let Some(expected) = expected.filter(|_| !registering && reaches) {
+            let command = ConfigCommand::Register { spec: self.spec(node), expected };
             self.process(node, life).expect("alive").registering = true;
             self.propose(node, life, Purpose::Register, command);
         }
@@ -400,7 +401,9 @@ fn show(command: &ConfigCommand) -> String {
                 .collect();
             format!("change {} epoch {epoch:?}", changes.join("; "))
         }
-        ConfigCommand::Register(spec) => format!("register {} as {:x}", names(&[spec.id]), spec.process),
+        ConfigCommand::Register { spec, expected } => {
+            format!("register {} as {:x} after {expected}", names(&[spec.id]), spec.process)
+        }
         ConfigCommand::AddMember(spec) => format!("add {}", names(&[spec.id])),
         ConfigCommand::SetPlan { targets, .. } => {
             let targets: Vec<_> =

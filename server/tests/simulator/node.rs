@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, ShardId, SlotId};
 use carousel_server::replication::recovery::Report;
-use carousel_server::shard::ReadyChange;
-use carousel_server::shard::Shard;
 use carousel_server::shard::slot::{LinkId, PeerIndex};
+use carousel_server::shard::{ReadyChange, Reservation, Shard};
 
 use super::client::Waiting;
 use super::disk::Disk;
@@ -204,7 +203,9 @@ impl World {
         if !was_member {
             let process = self.nodes[node].process.as_mut().expect("just started");
             // It is about to join, so it serves nobody before.
-            process.seats.iter_mut().for_each(|seat| assert!(seat.core.reserve(u64::MAX)));
+            for seat in &mut process.seats {
+                assert_eq!(seat.core.reserve(u64::MAX, 1), Reservation::Made);
+            }
             self.begin(node, true);
         }
         for seat in 0..logs {

@@ -9,12 +9,13 @@ use carousel_tests::{Cluster, Server, bulk, eventually, free_port, keys};
 use super::assert_usable;
 
 /// Something else than Carousel that listens, and what it does with a connection. Lives as long as the test process.
-fn stranger(serve: fn(TcpStream)) -> String {
+fn stranger(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = listener.local_addr().expect("it has one").to_string();
     std::thread::spawn(move || {
         // One thread per connection: the silent ones stay.
         for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
             std::thread::spawn(move || serve(stream));
         }
     });
@@ -39,6 +40,23 @@ fn speaks_redis(mut stream: TcpStream) {
 
 fn hangs_up(stream: TcpStream) {
     drop(stream);
+}
+
+/// Answers as a node that says `who` it is, and has nothing reserved.
+fn speaks_as(who: Vec<u8>) -> impl Fn(TcpStream) + Clone + Send + 'static {
+    move |mut stream| {
+        let mut request = [0; 512];
+        while let Ok(length @ 1..) = stream.read(&mut request) {
+            let text = String::from_utf8_lossy(&request[..length]);
+            assert!(!text.contains("RESERVE"), "nothing is begun");
+            let _ = if text.contains("PROBE") {
+                let head = format!("${}\r\n", who.len());
+                stream.write_all(&[head.as_bytes(), &who, b"\r\n"].concat())
+            } else {
+                stream.write_all(b"+PONG\r\n")
+            };
+        }
+    }
 }
 
 /// Addresses at which no Carousel node is.
@@ -95,6 +113,70 @@ async fn create_with_a_node_that_holds_keys_leaves_all_of_them_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_node_whose_peer_port_is_closed_or_another_nodes_does_not_join() {
+    let (node, other) = (Server::start_new(&[]).await, Server::start_new(&[]).await);
+    let mut who: serde_json::Value =
+        serde_json::from_slice(&bulk(other.raw().await.call("CAROUSEL PROBE").await)).expect("JSON");
+    // Nobody listens on the one; on the other, somebody else does.
+    for port in [free_port(), node.port() + carousel_protocol::PEER_PORT_OFFSET] {
+        who["peer_port"] = port.into();
+        let cut_off = stranger(speaks_as(serde_json::to_vec(&who).expect("JSON")));
+        let said = try_admin(&node, &["create", &node.address(), &cut_off]).await;
+        let line = format!(
+            "cluster-admin: {cut_off}: its peer port {port} cannot be reached from here: open it between all nodes, and \
+             see --bind"
+        );
+        assert_eq!(said.fault(), line);
+        assert_usable(&node).await;
+    }
+    let cut_off = stranger(speaks_as(serde_json::to_vec(&who).expect("JSON")));
+    admin(&node, &["create", &node.address()]).await;
+    let said = try_admin(&node, &["add-node", &cut_off]).await;
+    assert!(said.fault().contains("open it between all nodes"), "{said:?}");
+    assert_eq!(status_at(&node).await.nodes.len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_clusters_that_want_the_same_node_one_gets_it_and_the_other_leaves_its_nodes_usable() {
+    for _ in 0..5 {
+        let nodes =
+            [Server::start_new(&[]).await, Server::start_new(&[]).await, Server::start_new(&[]).await];
+        let [left, wanted, right] = nodes.each_ref().map(Server::address);
+        let (one, two): ([&str; 3], [&str; 3]) = (["create", &left, &wanted], ["create", &right, &wanted]);
+        let (one, two) = tokio::join!(try_admin(&nodes[0], &one), try_admin(&nodes[2], &two));
+        let (winner, loser, said) =
+            if one.code == 0 { (&nodes[0], &nodes[2], two) } else { (&nodes[2], &nodes[0], one) };
+        let line = said.fault();
+        assert!(
+            line.ends_with("is just being joined by another node: try again in 20 s")
+                || line.contains("is a member of"),
+            "{line}"
+        );
+        assert_usable(loser).await;
+        let status = status_at(winner).await;
+        assert_eq!((status.nodes.len(), status.slots_served), (2, 16_384));
+        assert_eq!(status_at(&nodes[1]).await.cluster_id, status.cluster_id);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_being_joined_listens_to_nobody_else() {
+    let node = Server::start_new(&[("shards", "2")]).await;
+    let reserve = async |words: &str| node.raw().await.call(&format!("CAROUSEL RESERVE {words}")).await;
+    assert_eq!(bulk(reserve("20000 7").await), b"\"reserved\"");
+    let taken = Some("ERR is just being joined by another node: try again in 20 s");
+    assert_eq!(reserve("20000 8").await.as_error(), taken);
+    // Nor can another one release it.
+    assert_eq!(bulk(reserve("0 8").await), b"\"released\"");
+    assert_eq!(reserve("20000 8").await.as_error(), taken);
+    assert_eq!(bulk(reserve("20000 7").await), b"\"reserved\"", "the same one again");
+    let said = try_admin(&node, &["create", &node.address()]).await;
+    assert!(said.fault().ends_with("is just being joined by another node: try again in 20 s"), "{said:?}");
+    assert_eq!(bulk(reserve("0 7").await), b"\"released\"");
+    assert_usable(&node).await;
+}
+
+#[tokio::test]
 async fn a_node_is_a_member_of_one_cluster_only() {
     let cluster = Cluster::create(2).await;
     let newcomer = Server::start_new(&[]).await;
@@ -142,7 +224,7 @@ async fn only_an_empty_carousel_node_can_be_added() {
 async fn a_node_that_is_being_joined_and_is_not_comes_back_by_itself() {
     let node = Server::start_new(&[("shards", "2")]).await;
     // As a coordinator does that dies right after.
-    assert_eq!(bulk(node.raw().await.call("CAROUSEL RESERVE 300").await), b"\"reserved\"");
+    assert_eq!(bulk(node.raw().await.call("CAROUSEL RESERVE 300 1").await), b"\"reserved\"");
     let reply = node.raw().await.call("SET a 1").await;
     assert_eq!(reply.as_error(), Some("CLUSTERDOWN The node is joining a cluster"));
     eventually("it is its own again", async || {

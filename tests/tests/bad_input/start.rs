@@ -19,14 +19,15 @@ async fn fault(server: &mut Server) -> String {
 #[tokio::test]
 async fn settings_that_do_not_parse_are_named() {
     let cases = [
-        ("port", "abc", "argument couldn't be parsed into an integer"),
+        ("port", "abc", "argument couldn't be parsed into an integer: 1-65535"),
         ("port", "0", "argument must be between 1 and 65535 inclusive"),
         ("shards", "100000", "argument must be between 0 and 1024 inclusive"),
         ("appendfsync", "sometimes", "argument(s) must be one of the following: everysec, always, no"),
         ("appendonly", "maybe", "argument must be 'yes' or 'no'"),
         ("runtime", "fast", "argument(s) must be one of the following: auto, uring, epoll"),
         ("bind", "nonsense", "'nonsense' is not an IP address"),
-        ("proto-max-bulk-len", "lots", "argument must be a memory value"),
+        ("proto-max-bulk-len", "lots", "argument must be a memory value: 1mb-1gb"),
+        ("cluster-announce-ip", "kv.example", "'kv.example' is not an IPv4 address"),
         ("no-such-setting", "1", "unknown setting (see --help)"),
     ];
     for (name, value, wrong) in cases {
@@ -59,15 +60,15 @@ async fn a_line_of_a_settings_file_is_named() {
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
-    for (offset, which) in [(0, ""), (10_000, "for other nodes: ")] {
+    for (offset, which, setting) in [(0, "", "--port"), (10_000, "for other nodes: ", "--peer-port")] {
         let mut server = Server::new(&[]);
         let port = server.port() + offset;
         let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let line = fault(&mut server).await;
         let expected = format!(
-            "{which}port {port} is in use on 127.0.0.1: stop what listens there, or choose another with --port"
+            "{which}port {port} is in use on 127.0.0.1: stop what listens there, or choose another with {setting}"
         );
-        assert!(line.starts_with(&expected), "{line}");
+        assert_eq!(line, expected);
         assert!(!server.data_dir().exists(), "nothing was begun");
         drop(taken);
         server.start().await;

@@ -153,3 +153,16 @@ async fn big_values_come_back_whole() {
         assert_eq!(seam, [&value[BYTES - 5..], &value[..5]].concat());
     }
 }
+
+#[tokio::test]
+async fn a_key_without_its_value_is_refused_wherever_its_keys_are() {
+    for server in super::each_kind().await {
+        let mut client = server.raw().await;
+        for (command, name) in [("MSET a 1 b", "mset"), ("MSETNX a 1 b 2 c", "msetnx")] {
+            let reply = client.call(command).await;
+            let expected = format!("ERR wrong number of arguments for '{name}' command");
+            assert_eq!(reply.as_error(), Some(expected.as_str()), "{command}");
+        }
+        assert_eq!(client.call("DBSIZE").await.as_integer(), Some(0));
+    }
+}

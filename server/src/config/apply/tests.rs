@@ -132,7 +132,7 @@ fn a_second_create_is_refused() {
 fn without_a_cluster_every_other_command_is_refused() {
     for command in [
         ConfigCommand::AddMember(spec(1, 1)),
-        ConfigCommand::Register(spec(1, 1)),
+        ConfigCommand::Register { spec: spec(1, 1), expected: Incarnation(1) },
         ConfigCommand::TakeEpoch,
         ConfigCommand::ChangeSlots { changes: vec![], epoch: None },
         ConfigCommand::SetPlan { expected_version: 0, targets: vec![] },
@@ -173,7 +173,7 @@ fn a_started_process_gets_the_next_incarnation_and_leads_nothing_until_recovered
     let mut state = created();
     let spec = MemberSpec { shards: 8, port: 7100, ..spec(2, 2) };
     assert_eq!(
-        apply(&mut state, &ConfigCommand::Register(spec.clone())),
+        apply(&mut state, &ConfigCommand::Register { spec: spec.clone(), expected: Incarnation(1) }),
         ConfigReply::Registered(Incarnation(2))
     );
     assert_eq!(state.members[&node(2)], Member { spec, incarnation: Incarnation(2) });
@@ -186,21 +186,35 @@ fn a_started_process_gets_the_next_incarnation_and_leads_nothing_until_recovered
 #[test]
 fn registering_the_same_process_again_changes_nothing() {
     let mut state = created();
-    apply(&mut state, &ConfigCommand::Register(spec(2, 2)));
+    apply(&mut state, &ConfigCommand::Register { spec: spec(2, 2), expected: Incarnation(1) });
     let recovered =
         ConfigCommand::ChangeSlots { changes: vec![change(5001, 10_000, 1, &[2, 3])], epoch: None };
     apply(&mut state, &recovered);
     let before = state.clone();
-    let again = ConfigCommand::Register(MemberSpec { shards: 9, ..spec(2, 2) });
+    let again =
+        ConfigCommand::Register { spec: MemberSpec { shards: 9, ..spec(2, 2) }, expected: Incarnation(1) };
     assert_eq!(apply(&mut state, &again), ConfigReply::Registered(Incarnation(2)));
     assert_eq!(state, ClusterState { version: before.version + 1, ..before });
 }
 
 #[test]
+fn what_a_dead_process_had_sent_does_not_supersede_the_one_after_it() {
+    let mut state = created();
+    let register = |process| ConfigCommand::Register { spec: spec(2, process), expected: Incarnation(1) };
+    apply(&mut state, &register(3));
+    let before = state.members.clone();
+    apply_refused(&mut state, &register(2));
+    assert_eq!(state.members, before);
+}
+
+#[test]
 fn strangers_and_processes_at_another_members_address_do_not_register() {
     let mut state = created();
-    apply_refused(&mut state, &ConfigCommand::Register(spec(9, 1)));
-    apply_refused(&mut state, &ConfigCommand::Register(MemberSpec { id: node(1), ..spec(2, 7) }));
+    apply_refused(&mut state, &ConfigCommand::Register { spec: spec(9, 1), expected: Incarnation(1) });
+    apply_refused(
+        &mut state,
+        &ConfigCommand::Register { spec: MemberSpec { id: node(1), ..spec(2, 7) }, expected: Incarnation(1) },
+    );
 }
 
 #[test]
@@ -253,7 +267,7 @@ fn a_change_that_changes_nothing_uses_no_epoch() {
 #[test]
 fn a_recovery_uses_the_epoch_taken_for_it_and_ends_recovering() {
     let mut state = created();
-    apply(&mut state, &ConfigCommand::Register(spec(2, 2)));
+    apply(&mut state, &ConfigCommand::Register { spec: spec(2, 2), expected: Incarnation(1) });
     assert_eq!(apply(&mut state, &ConfigCommand::TakeEpoch), ConfigReply::Epoch(Epoch(2)));
     assert_eq!(apply(&mut state, &ConfigCommand::TakeEpoch), ConfigReply::Epoch(Epoch(3)));
     let changes = vec![change(5001, 9000, 1, &[3, 2])];
@@ -286,7 +300,7 @@ fn a_change_that_counts_on_a_process_which_is_gone_is_refused() {
     let mut state = created();
     let incarnations = vec![Incarnation(1), Incarnation(1)];
     let prepared = SlotChange { incarnations, ..change(0, 9, 1, &[2, 3]) };
-    apply(&mut state, &ConfigCommand::Register(spec(3, 77)));
+    apply(&mut state, &ConfigCommand::Register { spec: spec(3, 77), expected: Incarnation(1) });
     let entry = ConfigCommand::ChangeSlots { changes: vec![prepared.clone()], epoch: None };
     let outcome = ChangeOutcome { changed: 0, stale: 0, refused: 10 };
     assert_eq!(apply(&mut state, &entry), ConfigReply::Changed(vec![outcome]));
@@ -301,7 +315,7 @@ fn a_change_that_counts_on_a_process_which_is_gone_is_refused() {
 #[test]
 fn only_a_recovery_changes_slots_whose_primary_is_gone() {
     let mut state = created();
-    apply(&mut state, &ConfigCommand::Register(spec(1, 77)));
+    apply(&mut state, &ConfigCommand::Register { spec: spec(1, 77), expected: Incarnation(1) });
     let changes = vec![change(0, 9, 1, &[1, 3])];
     let entry = ConfigCommand::ChangeSlots { changes: changes.clone(), epoch: None };
     let outcome = ChangeOutcome { changed: 0, stale: 10, refused: 0 };
@@ -420,7 +434,7 @@ fn any_command() -> impl Strategy<Value = ConfigCommand> {
     prop_oneof![
         1 => Just(create_command()),
         2 => (1u8..7, 0u64..4).prop_map(|(n, process)| ConfigCommand::AddMember(spec(n, process))),
-        3 => (1u8..7, 0u64..4).prop_map(|(n, process)| ConfigCommand::Register(spec(n, process))),
+        3 => (1u8..7, 0u64..4).prop_map(|(n, process)| ConfigCommand::Register { spec: spec(n, process), expected: Incarnation(1 + process % 2) }),
         2 => Just(ConfigCommand::TakeEpoch),
         8 => (proptest::collection::vec(any_change, 0..4), proptest::option::weighted(0.2, 0u64..12))
             .prop_map(|(changes, epoch)| ConfigCommand::ChangeSlots { changes, epoch: epoch.map(Epoch) }),
@@ -499,7 +513,7 @@ proptest! {
                         prop_assert_eq!(plan.id, before.plan.as_ref().unwrap().id);
                     }
                 }
-                (ConfigCommand::Register(spec) | ConfigCommand::AddMember(spec), ConfigReply::Registered(now)) => {
+                (ConfigCommand::Register { spec, .. } | ConfigCommand::AddMember(spec), ConfigReply::Registered(now)) => {
                     let had = before.members.get(&spec.id);
                     let same = had.is_some_and(|member| member.spec.process == spec.process);
                     let expected = had.map_or(1, |member| member.incarnation.0 + u64::from(!same));

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::ShardHandle;
 use crate::Now;
 use crate::command::session::Session;
+use crate::control::accept::ClientPlace;
 use crate::runtime::Runtime;
 
 impl ShardHandle {
@@ -15,6 +16,7 @@ impl ShardHandle {
         self: &Rc<Self>,
         stream: std::net::TcpStream,
         address: SocketAddr,
+        place: ClientPlace,
     ) -> std::io::Result<()> {
         let here = stream.local_addr()?;
         let client = self.node.clients().register(address, here, self.id, self.now());
@@ -33,6 +35,7 @@ impl ShardHandle {
             crate::conn::serve::<R>(handle.clone(), stream, session).await;
             handle.errands.forget(id);
             handle.metrics.connections.sub(1);
+            drop(place);
         });
         Ok(())
     }

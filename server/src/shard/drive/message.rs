@@ -10,8 +10,10 @@ use futures::channel::oneshot;
 
 use crate::config::ClusterState;
 use crate::conn::remote::{RemoteBatch, Replies};
+use crate::control::accept::ClientPlace;
 use crate::peer::hello::ShardLinkHello;
 use crate::persist::{LogPosition, SyncError};
+use crate::shard::Reservation;
 
 /// A message from another thread.
 pub enum ToShard {
@@ -21,6 +23,8 @@ pub enum ToShard {
         stream: std::net::TcpStream,
         /// Where it comes from.
         address: SocketAddr,
+        /// Its place among the `maxclients`.
+        place: ClientPlace,
     },
     /// Another node's shard has dialled this one.
     Link {
@@ -49,7 +53,7 @@ pub enum ToShard {
         /// The answers.
         replies: Replies,
     },
-    /// Promise an epoch and report; see [`Shard::seal`].
+    /// Promise an epoch and report; see [`Shard::seal`](crate::shard::Shard::seal).
     Seal {
         /// The epoch.
         epoch: Epoch,
@@ -58,19 +62,28 @@ pub enum ToShard {
         /// Gets the reports when the promise is durable.
         reply: oneshot::Sender<SealReports>,
     },
-    /// See [`Shard::change_refused`].
+    /// See [`Shard::change_refused`](crate::shard::Shard::change_refused).
     ChangeRefused {
         /// The slot.
         slot: SlotId,
         /// The epoch that the change was prepared in.
         epoch: Epoch,
     },
-    /// See [`Shard::reserve`].
+    /// See [`Shard::reserve`](crate::shard::Shard::reserve).
     Reserve {
         /// For how long.
         duration: Duration,
-        /// Gets whether the shard holds no key.
-        reply: oneshot::Sender<bool>,
+        /// Whose reservation it is.
+        token: u64,
+        /// Gets what came of it.
+        reply: oneshot::Sender<Reservation>,
+    },
+    /// See [`Shard::release`](crate::shard::Shard::release).
+    Release {
+        /// Whose reservation it was.
+        token: u64,
+        /// Told when it is done.
+        reply: oneshot::Sender<()>,
     },
     /// The log is durable up to here, or never will be.
     Synced(Result<LogPosition, SyncError>),

@@ -227,8 +227,8 @@ impl ShardHandle {
 
     fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {
         match message {
-            ToShard::Client { stream, address } => {
-                if let Err(error) = self.welcome::<R>(stream, address) {
+            ToShard::Client { stream, address, place } => {
+                if let Err(error) = self.welcome::<R>(stream, address, place) {
                     tracing::warn!(%error, "a client's socket could not be used");
                 }
             }
@@ -245,9 +245,13 @@ impl ShardHandle {
             }
             ToShard::Seal { epoch, slots, reply } => self.seal(epoch, slots, reply),
             ToShard::ChangeRefused { slot, epoch } => self.core.borrow_mut().change_refused(slot, epoch),
-            ToShard::Reserve { duration, reply } => {
+            ToShard::Reserve { duration, token, reply } => {
                 let until_ns = self.now().mono_ns + duration.as_nanos() as u64;
-                let _ = reply.send(self.core.borrow_mut().reserve(until_ns));
+                let _ = reply.send(self.core.borrow_mut().reserve(until_ns, token));
+            }
+            ToShard::Release { token, reply } => {
+                self.core.borrow_mut().release(token);
+                let _ = reply.send(());
             }
             ToShard::Synced(Ok(position)) => {
                 let turn = self.log.borrow_mut().as_mut().and_then(|log| log.synced(position));

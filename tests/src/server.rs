@@ -267,6 +267,13 @@ impl Drop for Server {
             let start = log.len().saturating_sub(LOG_TAIL_BYTES);
             let start = (start..=log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
             eprintln!("--- the node at port {} printed:\n{}---", self.port, &log[start..]);
+            // Its backtrace may be longer than that.
+            let lines: Vec<_> = log[..start].lines().collect();
+            for at in
+                lines.iter().enumerate().filter(|(_, line)| line.contains("panicked at")).map(|(at, _)| at)
+            {
+                eprintln!("--- it had panicked: {}", lines[at..lines.len().min(at + 3)].join(" | "));
+            }
         }
     }
 }

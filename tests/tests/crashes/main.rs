@@ -1,6 +1,7 @@
 //! Nodes that are killed, stand still, and return, under load: no acknowledged write is lost, and every slot is
 //! served again without an operator.
 
+mod disk;
 mod quorum;
 mod rebalance;
 

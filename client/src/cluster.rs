@@ -211,7 +211,6 @@ impl ClusterClient {
                     }
                 }
                 Next::Wait { pause } => {
-                    self.state_mut().router.mark_stale();
                     self.refresh_soon();
                     tokio::time::sleep(pause).await;
                     let node = self.state().router.route(slot, dice).cloned();

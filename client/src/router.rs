@@ -1,7 +1,7 @@
 //! Which node serves a slot, as far as this client knows.
 //!
-//! Pure. The knowledge may be old: a wrong guess costs one redirection, which corrects the slot at once and
-//! marks the whole map as worth fetching again.
+//! Pure. The knowledge may be old: a wrong guess costs one redirection, which corrects the slot at once; the
+//! client then fetches the whole map again.
 
 use carousel_protocol::SlotId;
 
@@ -18,7 +18,6 @@ pub struct Router {
     nodes: Vec<Address>,
     /// Index into `nodes` per slot, or [`UNKNOWN`].
     slots: Vec<u16>,
-    stale: bool,
     single: bool,
 }
 
@@ -32,14 +31,13 @@ impl Router {
                 nodes.push(seed);
             }
         }
-        Self { nodes, slots: vec![UNKNOWN; SlotId::COUNT as usize], stale: true, single: false }
+        Self { nodes, slots: vec![UNKNOWN; SlotId::COUNT as usize], single: false }
     }
 
     /// A server that knows no cluster: all slots are its own.
     pub fn set_single(&mut self, address: Address) {
         self.nodes = vec![address];
         self.slots.fill(0);
-        self.stale = false;
         self.single = true;
     }
 
@@ -56,27 +54,15 @@ impl Router {
             let Some(node) = self.intern(&range.primary) else { continue };
             self.slots[range.first.index()..=range.last.index()].fill(node);
         }
-        self.stale = false;
         self.single = false;
     }
 
-    /// A node said that `slot` is at `to`: believed at once, and the map is stale now.
+    /// A node said that `slot` is at `to`: believed at once.
     pub fn moved(&mut self, slot: SlotId, to: &Address) {
         if let Some(node) = self.intern(to) {
             self.slots[slot.index()] = node;
         }
-        self.stale = true;
         self.single = false;
-    }
-
-    /// Something showed that the map is old.
-    pub fn mark_stale(&mut self) {
-        self.stale = true;
-    }
-
-    /// Should the map be fetched again?
-    pub fn is_stale(&self) -> bool {
-        self.stale
     }
 
     /// The node to ask: the one known to serve `slot`; without a slot, or where nobody is known to serve it,
@@ -130,21 +116,18 @@ mod tests {
     #[test]
     fn each_slot_goes_to_the_node_that_was_told() {
         let mut router = Router::new(vec![address(1)]);
-        assert!(router.is_stale());
         router.learn(&[range(0, 99, 1), range(100, 16383, 2)]);
-        assert!(!router.is_stale());
         assert_eq!(router.route(Some(slot(99)), 7), Some(&address(1)));
         assert_eq!(router.route(Some(slot(100)), 7), Some(&address(2)));
     }
 
     #[test]
-    fn moved_corrects_one_slot_and_asks_for_a_new_map() {
+    fn moved_corrects_one_slot() {
         let mut router = Router::new(vec![address(1)]);
         router.learn(&[range(0, 16383, 1)]);
         router.moved(slot(5), &address(9));
         assert_eq!(router.route(Some(slot(5)), 0), Some(&address(9)));
         assert_eq!(router.route(Some(slot(6)), 0), Some(&address(1)));
-        assert!(router.is_stale());
         router.learn(&[range(0, 16383, 2)]);
         assert_eq!(router.route(Some(slot(5)), 0), Some(&address(2)));
         assert_eq!(router.nodes(), [address(2)]);
@@ -167,9 +150,9 @@ mod tests {
     fn a_single_server_has_all_slots_until_it_redirects() {
         let mut router = Router::new(vec![address(1)]);
         router.set_single(address(1));
-        assert!(router.is_single() && !router.is_stale());
+        assert!(router.is_single());
         assert_eq!(router.route(Some(slot(16383)), 3), Some(&address(1)));
         router.moved(slot(3), &address(2));
-        assert!(!router.is_single() && router.is_stale());
+        assert!(!router.is_single());
     }
 }

@@ -68,7 +68,7 @@ Examples:
   cluster-admin --node 10.0.0.1:6379 rebalance --wait        move, and watch until it is done
 
 Without --wait the command returns once the plan is agreed; `status` shows how far it has come.
-Interrupting --wait does not stop the rebalance.")]
+Interrupting --wait does not stop the rebalance; `status --wait` follows it again.")]
     Rebalance(RebalanceArgs),
 
     /// Show the members, their slots and keys, and what is wrong
@@ -76,6 +76,7 @@ Interrupting --wait does not stop the rebalance.")]
 Examples:
   cluster-admin --node 10.0.0.1:6379 status
   cluster-admin --node 10.0.0.1:6379 status --json | jq .slots_down
+  cluster-admin --node 10.0.0.1:6379 status --wait           follow a rebalance that runs to its end
 
 Exits with 3 when slots are down.")]
     Status(StatusArgs),
@@ -121,6 +122,10 @@ pub struct StatusArgs {
     /// One JSON document, for programs
     #[arg(long)]
     pub json: bool,
+
+    /// While a rebalance runs, show its progress and wait until it is done
+    #[arg(long, conflicts_with = "json")]
+    pub wait: bool,
 }
 
 #[cfg(test)]
@@ -151,6 +156,7 @@ mod tests {
             ("cluster-admin create", "<HOST:PORT>"),
             ("cluster-admin create localhost", "'localhost' is not HOST:PORT, for example 127.0.0.1:6379"),
             ("cluster-admin rebalance --dry-run --wait", "cannot be used with"),
+            ("cluster-admin status --json --wait", "cannot be used with"),
             ("cluster-admin --node 7000 status", "'7000' is not HOST:PORT"),
         ] {
             let error = parse(line).unwrap_err();

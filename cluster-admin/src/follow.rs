@@ -99,7 +99,7 @@ pub mod tests {
     pub fn status(nodes: Vec<NodeStatus>, rebalance: Option<Progress>) -> Status {
         Status {
             cluster_id: Some("c".repeat(40)),
-            answered_by: nodes[0].address.clone(),
+            answered_by: nodes[0].id.clone(),
             config_version: 7,
             config_leader: Some(nodes[0].id.clone()),
             replicas: 3,
@@ -124,13 +124,13 @@ pub mod tests {
         let reply = answer(&status(nodes.clone(), None));
         let first = MockServer::start(move |_| reply.clone()).await;
         let mut later = status(nodes, None);
-        later.answered_by = address.to_string();
+        later.answered_by = "f".repeat(40);
         let heir = MockServer::on(heir, move |_| answer(&later));
         let target = Target { node: first.address().clone(), password: None };
         let mut follower = Follower::new(&target);
-        assert_eq!(follower.status().await.unwrap().answered_by, "127.0.0.1:1");
+        assert_eq!(follower.status().await.unwrap().answered_by, node("127.0.0.1:1", 9, 9).id);
         assert!(heir.seen().is_empty());
         drop(first);
-        assert_eq!(follower.status().await.unwrap().answered_by, address.as_str());
+        assert_eq!(follower.status().await.unwrap().answered_by, "f".repeat(40));
     }
 }

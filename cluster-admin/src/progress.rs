@@ -55,6 +55,18 @@ impl Meter {
         }
     }
 
+    /// A rebalance that has come so far at time `at`, when watching it begins; how many keys it will send is not known.
+    pub fn joining(at: Duration, progress: &Progress) -> Self {
+        let sample =
+            Sample { at, slots: progress.slots_done, keys: progress.keys_sent, bytes: progress.bytes_sent };
+        Self {
+            slots_total: progress.slots_total,
+            keys_total: 0,
+            last: sample,
+            window: VecDeque::from([sample]),
+        }
+    }
+
     /// At time `at` (since the start) a node reported `progress`. Another node may lag behind the one asked
     /// before: nothing ever runs backwards.
     pub fn observe(&mut self, at: Duration, progress: &Progress) {
@@ -159,8 +171,8 @@ impl Meter {
 }
 
 fn of_total(done: u64, total: u64) -> String {
-    // More than foreseen: clients write meanwhile.
-    if done <= total {
+    // More than foreseen: clients write meanwhile. Or nothing was foreseen, as the plan was not seen.
+    if done <= total && total > 0 {
         format!("{} of {}", human::count(done), human::count(total))
     } else {
         human::count(done)
@@ -235,6 +247,16 @@ mod tests {
         }
         assert_eq!(meter.rates().slots, 0.0);
         assert_eq!(meter.time_left(), None);
+    }
+
+    #[test]
+    fn what_was_done_before_the_watching_began_makes_no_speed() {
+        let mut meter = Meter::joining(s(0), &report(500, 5_000, 50_000));
+        meter.observe(s(2), &report(600, 6_000, 60_000));
+        assert_eq!(meter.rates(), Rates { slots: 50.0, keys: 500.0, bytes: 5_000.0 });
+        assert_eq!(meter.time_left(), Some(s(8)));
+        let line = meter.line();
+        assert!(line.starts_with("600 of 1,000 slots, 6,000 keys, 58.6 KiB sent; 500 keys/s"), "{line}");
     }
 
     #[test]

@@ -45,19 +45,62 @@ pub async fn run(target: &Target, args: &RebalanceArgs) -> Result<Verdict> {
         say(format!("it has begun; see how far it is: cluster-admin --node {} status", target.node));
         return Ok(Verdict::Good);
     }
-    let mut view = View::new(&plan);
-    let outcome = follow(target, &plan, started, &mut view)
-        .await
-        .context("the rebalance goes on without being watched; look with `cluster-admin status`");
+    let mut view = View::new(plan.slots);
+    let outcome = follow(target, &plan, started, &mut view).await.with_context(|| unwatched(target));
     view.clear();
     let (meter, end) = outcome?;
     say(format!("rebalanced {}", meter.summary()));
     if end == End::Elsewhere {
-        say(
-            "note: the nodes' shares differ from the plan, as when members changed meanwhile; look with `cluster-admin status`",
-        );
+        say(format!(
+            "note: the nodes' shares differ from the plan, as when members changed meanwhile; look with \
+             `cluster-admin --node {} status`",
+            target.node
+        ));
     }
     Ok(Verdict::Good)
+}
+
+fn unwatched(target: &Target) -> String {
+    format!(
+        "the rebalance goes on without being watched; look with `cluster-admin --node {} status`",
+        target.node
+    )
+}
+
+/// Follows the rebalance that `status` names, however it was begun, until none runs; the status from then.
+///
+/// # Errors
+/// When no member answers any more.
+pub async fn follow_running(target: &Target, status: Status) -> Result<Status> {
+    let mut view = View::new(status.rebalance.as_ref().map_or(0, |progress| progress.slots_total));
+    let outcome = follow_any(target, status, &mut view).await.with_context(|| unwatched(target));
+    view.clear();
+    outcome
+}
+
+async fn follow_any(target: &Target, mut status: Status, view: &mut View) -> Result<Status> {
+    let started = Instant::now();
+    let mut follower = Follower::new(target);
+    follower.learn(status.nodes.iter().map(|node| node.address.as_str()));
+    let mut version = 0;
+    let mut current: Option<(u64, Meter)> = None;
+    loop {
+        // A member that lags behind what was seen already proves nothing.
+        if status.config_version >= version {
+            version = status.config_version;
+            let Some(progress) = &status.rebalance else { return Ok(status) };
+            let at = started.elapsed();
+            match &mut current {
+                Some((plan, meter)) if *plan == progress.plan => meter.observe(at, progress),
+                _ => current = Some((progress.plan, Meter::joining(at, progress))),
+            }
+        }
+        if let Some((_, meter)) = &current {
+            view.show(started.elapsed(), meter);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+        status = follower.status().await?;
+    }
 }
 
 fn describe(plan: &Plan, dry_run: bool) -> String {
@@ -155,11 +198,11 @@ enum View {
 }
 
 impl View {
-    fn new(plan: &Plan) -> Self {
+    fn new(slots: u32) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self::Lines { next: LINE_PAUSE };
         }
-        let bar = ProgressBar::new(u64::from(plan.slots));
+        let bar = ProgressBar::new(u64::from(slots));
         let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {percent:>3}%  {msg}");
         // The template is a constant, so it is either right or found out by the first run of any test.
         bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
@@ -277,6 +320,23 @@ mod tests {
         assert_eq!(end, End::AsPlanned);
         assert!(meter.summary().starts_with("500 slots, 1,000 keys, 18 B in "), "{}", meter.summary());
         assert_eq!(server.count("CAROUSEL STATUS"), 4);
+    }
+
+    #[tokio::test]
+    async fn a_rebalance_that_runs_is_followed_to_its_end_by_whoever_comes_later() {
+        let mut lagging = status(vec![node("h:1", 0, 0)], None);
+        lagging.config_version = 6;
+        let mut answers = vec![
+            answer(&status(vec![node("h:1", 4096, 12288)], None)),
+            answer(&lagging),
+            answer(&status(vec![node("h:1", 2000, 6000)], running(250))),
+        ];
+        let server = MockServer::start(move |_| answers.pop().expect("asked no more once done")).await;
+        let target = Target { node: server.address().clone(), password: None };
+        let first = status(vec![node("h:1", 1000, 3000)], running(100));
+        let end = follow_running(&target, first).await.unwrap();
+        assert_eq!((end.rebalance, end.nodes[0].slots), (None, 12288));
+        assert_eq!(server.count("CAROUSEL STATUS"), 3);
     }
 
     #[tokio::test]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use carousel_client::Address;
 use carousel_protocol::SlotId;
 use carousel_protocol::admin::{NodeStatus, Status};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::ask::Target;
 use crate::cli::StatusArgs;
-use crate::{Verdict, human, say};
+use crate::{Verdict, human, rebalance, say};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -18,11 +19,14 @@ const DOWN_RANGES_SHOWN: usize = 20;
 
 /// `cluster-admin status`.
 pub async fn run(target: &Target, args: &StatusArgs) -> Result<Verdict> {
-    let status: Status = target.carousel(&["STATUS"], TIMEOUT).await?;
+    let mut status: Status = target.carousel(&["STATUS"], TIMEOUT).await?;
+    if args.wait && status.rebalance.is_some() {
+        status = rebalance::follow_running(target, status).await?;
+    }
     if args.json {
         say(serde_json::to_string_pretty(&status)?);
     } else {
-        say(show(&status));
+        say(show(&status, &target.node));
     }
     Ok(verdict(&status))
 }
@@ -34,17 +38,20 @@ fn verdict(status: &Status) -> Verdict {
     if status.slots_down.is_empty() && (alone || served) { Verdict::Good } else { Verdict::Bad }
 }
 
-fn show(status: &Status) -> String {
-    let mut lines = vec![headline(status)];
-    if status.cluster_id.is_some() {
-        lines.push(format!(
-            "copies of each slot {}, of which {} must hold a write; config version {}, led by {}",
-            status.replicas,
-            status.write_quorum,
-            status.config_version,
-            leader(status),
-        ));
-    }
+fn show(status: &Status, asked: &Address) -> String {
+    let Some(cluster_id) = &status.cluster_id else {
+        return format!(
+            "{asked} is a member of no cluster; `cluster-admin create` makes one, `add-node` lets it join one"
+        );
+    };
+    let mut lines = vec![headline(cluster_id, status)];
+    lines.push(format!(
+        "copies of each slot {}, of which {} must hold a write; config version {}, led by {}",
+        status.replicas,
+        status.write_quorum,
+        status.config_version,
+        leader(status),
+    ));
     lines.push(table(&status.nodes).to_string());
     lines.push("U up, D not reachable; V votes in the config group, L learns".to_owned());
     if let Some(progress) = &status.rebalance {
@@ -72,13 +79,7 @@ fn leader(status: &Status) -> &str {
     status.nodes.iter().find(|node| node.id == leader).map_or(leader, |node| &node.address)
 }
 
-fn headline(status: &Status) -> String {
-    let Some(cluster_id) = &status.cluster_id else {
-        return format!(
-            "{} is a member of no cluster; `cluster-admin create` makes one, `add-node` lets it join one",
-            status.answered_by
-        );
-    };
+fn headline(cluster_id: &str, status: &Status) -> String {
     let all = u32::from(SlotId::COUNT);
     let health = match status.slots_served {
         served if served == all && status.slots_down.is_empty() => "all slots served".to_owned(),
@@ -124,11 +125,15 @@ mod tests {
     use crate::follow::tests::{node, status};
     use carousel_protocol::admin::{DownRange, Progress};
 
+    fn text(status: &Status) -> String {
+        show(status, &"h:9".parse().unwrap())
+    }
+
     #[test]
     fn a_healthy_cluster_is_good_and_says_so() {
         let status = status(vec![node("h:1", 8192, 16384), node("h:2", 8192, 16384)], None);
         assert_eq!(verdict(&status), Verdict::Good);
-        let text = show(&status);
+        let text = text(&status);
         assert!(text.contains(": 2 nodes, all slots served"), "{text}");
         assert!(text.contains("led by h:1\n"), "an address and not an id: {text}");
         let row = text.lines().find(|line| line.contains("h:2")).unwrap();
@@ -148,7 +153,7 @@ mod tests {
         status.slots_down =
             vec![DownRange { first: 0, last: 99, reason: "h:2 is down; start it again".into() }];
         assert_eq!(verdict(&status), Verdict::Bad);
-        let text = show(&status);
+        let text = text(&status);
         assert!(text.contains("100 of 16,384 slots DOWN"), "{text}");
         assert!(text.contains("DOWN slots 0-99: h:2 is down; start it again"), "{text}");
         assert!(text.lines().any(|line| line.contains(" DL ") && line.contains("h:1")), "{text}");
@@ -167,7 +172,12 @@ mod tests {
         status.cluster_id = None;
         status.slots_served = 0;
         assert_eq!(verdict(&status), Verdict::Good);
-        assert!(show(&status).starts_with("h:1 is a member of no cluster; `cluster-admin create`"));
+        status.nodes.clear();
+        status.notes.push("This node is on its own: create a cluster with 'create'.".into());
+        assert_eq!(
+            text(&status),
+            "h:9 is a member of no cluster; `cluster-admin create` makes one, `add-node` lets it join one"
+        );
     }
 
     #[test]
@@ -181,7 +191,7 @@ mod tests {
         };
         let mut status = status(vec![node("h:1", 0, 0)], Some(progress));
         status.notes.push("two nodes do not survive the loss of one".into());
-        let text = show(&status);
+        let text = text(&status);
         assert!(
             text.contains("rebalance running: 1,024 of 4,096 slots done, 1,000 keys and 1.0 MiB sent"),
             "{text}"

@@ -47,7 +47,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 Examples:
   cluster-admin playground                       three nodes at ports 7000 to 7002
   cluster-admin playground --nodes 5 --port 8000 --shards 2
-  cluster-admin playground --keep /tmp/mine      keeps the data; the same again starts with it
+  cluster-admin playground --keep /tmp/mine      keeps the data; the same again starts all its nodes
   cluster-admin playground add                   one node more, from a second terminal
 
 Stays in the foreground; Ctrl-C stops all nodes and removes their data (not with --keep). Each node also needs
@@ -66,7 +66,8 @@ pub struct PlaygroundArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub shards: u16,
 
-    /// Keep data and logs in this directory, instead of in a private one that is removed in the end
+    /// Keep data and logs in this directory, instead of in a private one that is removed in the end; the nodes that it
+    /// holds already are started again
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 
@@ -122,9 +123,14 @@ fn add(port: Option<u16>) -> Result<Verdict> {
 async fn start(args: PlaygroundArgs) -> Result<Verdict> {
     let binary = find_server()?;
     let registry = Registry::of_user()?;
-    let ports = ports::range(args.port, args.nodes)?;
+    let kept = args.keep.as_deref().map(ports::kept_in).unwrap_or_default();
+    let ports = ports::with_kept(&kept, args.port, args.nodes)?;
     for port in &ports {
         ports::check(*port)?;
+    }
+    if let (Some(directory), false) = (&args.keep, kept.is_empty()) {
+        let nodes = human::plural(kept.len() as u64, "node");
+        say(format!("starting {nodes} kept in {}", directory.display()));
     }
     let (directory, private) = match args.keep {
         Some(directory) => (make(directory)?, None),
@@ -218,16 +224,28 @@ impl Playground {
         for port in ports {
             self.await_answer(*port).await?;
         }
-        let target = target(ports[0])?;
-        // A kept directory may hold a cluster already.
-        let status: Status = target.carousel(&["STATUS"], ANSWER_TIMEOUT).await?;
-        if status.cluster_id.is_none() {
-            let addresses =
-                ports.iter().map(|port| Ok(self::target(*port)?.node)).collect::<Result<Vec<_>>>()?;
-            let created = membership::create_cluster(&target, &addresses).await?;
-            created.notes.iter().for_each(|text| say(format!("note: {text}")));
+        let targets = ports.iter().map(|port| target(*port)).collect::<Result<Vec<_>>>()?;
+        // A kept directory may hold a cluster already, and nodes that never joined it.
+        let (mut member, mut lone) = (None, Vec::new());
+        for target in &targets {
+            let status: Status = target.carousel(&["STATUS"], ANSWER_TIMEOUT).await?;
+            match (status.cluster_id, &member) {
+                (None, _) => lone.push(target.node.clone()),
+                (Some(_), None) => member = Some(target),
+                (Some(_), Some(_)) => {}
+            }
         }
-        self.await_slots(&target).await?;
+        if let Some(member) = member {
+            self.await_slots(member).await?;
+            for node in &lone {
+                let added = membership::join(member, node).await?;
+                say(format!("{} has joined; it gets slots with the next rebalance", added.node.address));
+            }
+        } else {
+            let created = membership::create_cluster(&targets[0], &lone).await?;
+            created.notes.iter().for_each(|text| say(format!("note: {text}")));
+            self.await_slots(&targets[0]).await?;
+        }
         let entry = registry.enter(&Record { pid: std::process::id(), port: ports[0] })?;
         self.welcome(ports[0]);
         loop {

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use carousel_protocol::PEER_PORT_OFFSET;
@@ -21,6 +22,38 @@ pub fn range(first: u16, nodes: u16) -> Result<Vec<u16>> {
         );
     }
     Ok((first..first + nodes).collect())
+}
+
+/// The ports of the nodes whose data `directory` holds, lowest first; none where it cannot be read.
+pub fn kept_in(directory: &Path) -> Vec<u16> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut ports: Vec<u16> = entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let port: u16 = name.to_str()?.parse().ok()?;
+            // A node's directory is its port as it is written, and it had room for its peer port.
+            (name.to_str() == Some(&port.to_string()) && (1..=u16::MAX - PEER_PORT_OFFSET).contains(&port))
+                .then_some(port)
+        })
+        .collect();
+    ports.sort_unstable();
+    ports
+}
+
+/// The ports of all `kept` nodes, and of further ones from `first` on where there are fewer than `nodes`.
+///
+/// # Errors
+/// As [`range`].
+pub fn with_kept(kept: &[u16], first: u16, nodes: u16) -> Result<Vec<u16>> {
+    let mut ports = kept.to_vec();
+    if ports.len() < usize::from(nodes) {
+        // So many contain enough that are not kept.
+        let more = range(first, nodes)?;
+        let missing = usize::from(nodes) - ports.len();
+        ports.extend(more.into_iter().filter(|port| !kept.contains(port)).take(missing));
+    }
+    Ok(ports)
 }
 
 /// Makes sure that a node can listen at `port`.
@@ -55,6 +88,26 @@ pub fn next_free(last: u16) -> Result<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_nodes_are_the_directories_named_by_a_port() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["7001", "7000", "07002", "70000", "60000", "0", "other"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        std::fs::write(root.path().join("7003"), "").unwrap();
+        std::fs::write(root.path().join("7000.log"), "").unwrap();
+        assert_eq!(kept_in(root.path()), [7000, 7001]);
+        assert!(kept_in(&root.path().join("none")).is_empty());
+    }
+
+    #[test]
+    fn all_kept_nodes_start_and_others_only_where_more_are_wanted() {
+        assert_eq!(with_kept(&[], 7000, 2).unwrap(), [7000, 7001]);
+        assert_eq!(with_kept(&[7000, 7001, 7002, 7003], 7000, 3).unwrap(), [7000, 7001, 7002, 7003]);
+        assert_eq!(with_kept(&[8000, 8001, 8002], 7000, 3).unwrap(), [8000, 8001, 8002]);
+        assert_eq!(with_kept(&[7000, 7002], 7000, 4).unwrap(), [7000, 7002, 7001, 7003]);
+    }
 
     #[test]
     fn ports_leave_room_for_those_of_the_other_nodes() {

@@ -86,7 +86,7 @@ impl Control {
             outcome
         });
         let outcomes = join_all(waits).await;
-        let came_to = |wanted| outcomes.iter().any(|outcome| *outcome == Ok(wanted));
+        let came_to = |wanted| outcomes.contains(&Ok(wanted));
         let why = if came_to(Reservation::Taken) {
             format!("is just being joined by another node: try again in {} s", RESERVATION.as_secs())
         } else if came_to(Reservation::HoldsKeys) {

@@ -465,7 +465,7 @@ fn parse_memory(text: &str) -> Option<u64> {
 /// As [`parse_memory`] reads it, in the greatest unit that leaves no rest.
 fn memory(bytes: u64) -> String {
     let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
-    match units.iter().find(|(size, _)| bytes >= *size && bytes % size == 0) {
+    match units.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", bytes / size),
         None => bytes.to_string(),
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 
-use carousel_tests::{Server, free_port};
+use carousel_tests::{Cluster, Server, eventually, free_port};
 
 /// Starts it, and returns the one line that it ends with.
 async fn fault(server: &mut Server) -> String {
@@ -184,4 +184,31 @@ async fn a_password_that_the_others_do_not_have_is_found_out_before_anything_is_
     let said = carousel_tests::cluster::try_admin(&nodes[0], &["create", &addresses[0], &nowhere]).await;
     assert!(said.fault().contains(&nowhere), "{said:?}");
     super::assert_usable(&nodes[0]).await;
+}
+
+#[tokio::test]
+async fn a_member_that_comes_back_at_the_port_of_another_says_so_once_and_what_to_do() {
+    let mut cluster = Cluster::create(3).await;
+    let (own, taken) = (cluster.nodes[1].port(), cluster.nodes[2].port());
+    cluster.nodes[2].kill();
+    cluster.nodes[1].stop().await;
+    cluster.nodes[1].set("port", &taken.to_string());
+    // The config group reaches it as before, so it is heard and refused.
+    cluster.nodes[1].set("peer-port", &(own + carousel_protocol::PEER_PORT_OFFSET).to_string());
+    cluster.nodes[1].spawn();
+    let said = "this node cannot register: the address ";
+    eventually("it says so", async || {
+        let log = cluster.nodes[1].log();
+        if log.contains(said) { Ok(()) } else { Err(log) }
+    })
+    .await;
+    cluster.nodes[1].stop().await;
+    let log = cluster.nodes[1].log();
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    assert!(log.contains("start it with its old --port"), "{log}");
+    // As it was, it is a member again.
+    cluster.nodes[1].set("port", &own.to_string());
+    cluster.nodes[1].start().await;
+    cluster.nodes[2].start().await;
+    cluster.await_service().await;
 }

@@ -15,9 +15,14 @@ struct Playground {
 impl Playground {
     async fn start() -> Self {
         // One more for the node that is added.
-        let port = free_ports(4);
+        Self::start_with(free_ports(4), &["--nodes", "3"], 3).await
+    }
+
+    /// Starts one with these arguments and waits until it serves with `nodes` nodes.
+    async fn start_with(port: u16, args: &[&str], nodes: usize) -> Self {
         let child = Command::new(binary("cluster-admin"))
-            .args(["playground", "--nodes", "3", "--port", &port.to_string()])
+            .args(["playground", "--port", &port.to_string()])
+            .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -29,7 +34,8 @@ impl Playground {
             let mut raw = Raw::connect(port).await.map_err(|error| error.to_string())?;
             let info = bulk(raw.try_call(&[b"CLUSTER", b"INFO"]).await.map_err(|error| error.to_string())?);
             let info = String::from_utf8_lossy(&info).into_owned();
-            let whole = info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+            let whole = info.contains("cluster_state:ok")
+                && info.contains(&format!("cluster_known_nodes:{nodes}\r\n"));
             if whole { Ok(()) } else { Err(info) }
         })
         .await;
@@ -42,6 +48,15 @@ impl Playground {
         let said = run_admin(&words).await;
         assert_eq!(said.code, 0, "{words:?}: {said:?}");
         said
+    }
+
+    /// Ctrl-C, which stops all of it; returns what it printed.
+    async fn stop(self) -> String {
+        let pid = Pid::from_raw(self.child.id().expect("it runs").cast_signed()).expect("positive");
+        kill_process(pid, Signal::INT).expect("a child can be signalled");
+        let ended = within("the playground ends", self.child.wait_with_output()).await.expect("a child");
+        assert!(ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).expect("it prints text")
     }
 }
 
@@ -66,12 +81,31 @@ async fn the_tour_through_a_playground_works() {
     assert_eq!(status.nodes.iter().map(|node| node.primaries).collect::<Vec<_>>(), [4_096; 4]);
     playground.admin("load --verify --keys 3000").await;
 
-    // Ctrl-C stops all of it.
-    let pid = Pid::from_raw(playground.child.id().expect("it runs").cast_signed()).expect("positive");
-    kill_process(pid, Signal::INT).expect("a child can be signalled");
-    let ended = within("the playground ends", playground.child.wait_with_output()).await.expect("a child");
-    assert!(ended.status.success(), "{ended:?}");
+    playground.stop().await;
     for port in port..port + 4 {
         assert!(Raw::connect(port).await.is_err(), "port {port} is free again");
     }
+}
+
+#[tokio::test]
+async fn a_playground_that_is_kept_starts_again_with_all_that_it_had() {
+    let files = tempfile::tempdir().expect("files can be made");
+    let directory = files.path().to_str().expect("a path of text");
+    let port = free_ports(3);
+    let args = ["--nodes", "2", "--keep", directory];
+    let playground = Playground::start_with(port, &args, 2).await;
+    // It takes requests a moment after its nodes serve.
+    eventually("a node is added", async || {
+        let added = run_admin(&["playground", "add", "--port", &port.to_string()]).await;
+        if added.code == 0 { Ok(()) } else { Err(added.err) }
+    })
+    .await;
+    playground.admin("rebalance --wait").await;
+    playground.admin("load --fill --keys 1000").await;
+    playground.stop().await;
+
+    let playground = Playground::start_with(port, &args, 3).await;
+    playground.admin("load --verify --keys 1000").await;
+    let printed = playground.stop().await;
+    assert!(printed.contains(&format!("starting 3 nodes kept in {directory}\n")), "{printed}");
 }

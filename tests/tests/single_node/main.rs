@@ -4,6 +4,7 @@ mod commands;
 mod connections;
 mod durability;
 mod keyspace;
+mod logging;
 mod protocol;
 
 use carousel_tests::Server;

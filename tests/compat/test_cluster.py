@@ -132,7 +132,7 @@ def test_members_are_not_taken_twice(trio):
 
 def test_strangers_are_refused(trio, redis_server):
     unreachable = f"{harness.HOST}:{harness.free_ports(1)[0]}"
-    for address, refusal in ((unreachable, "does not answer as"), (redis_server.address, "is not")):
-        with pytest.raises(AssertionError, match=f"{re.escape(address)} {refusal} a Carousel node"):
+    for address, refusal in ((unreachable, ": connection refused"), (redis_server.address, " is not a Carousel node")):
+        with pytest.raises(AssertionError, match=re.escape(address + refusal)):
             harness.admin(trio.nodes[0], "add-node", address)
     assert len(trio.status()["nodes"]) == 3

@@ -1,7 +1,7 @@
 //! Bugs that tests plant to see whether they are found.
 //!
 //! Only the feature `planted`, which tests of this package turn on, makes them possible; without it
-//! [`is_planted`] is `false` at compile time and nothing of them is in the program.
+//! `is_planted` is `false` at compile time and nothing of them is in the program.
 
 /// A bug in a shard. Each leaves out something that the design asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

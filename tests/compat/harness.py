@@ -128,7 +128,8 @@ def carousel(directory, port=None, shards=1, appendonly=True):
     port = port or free_ports(1)[0]
     home = Path(directory) / f"node-{port}"
     argv = [BIN_DIR / "carousel-server", "--bind", HOST, "--port", port, "--dir", home, "--shards", shards]
-    argv += ["--appendonly", "yes" if appendonly else "no"]
+    # All nodes of a test share the machine: pinned, they would share its first processors.
+    argv += ["--pin", "no", "--appendonly", "yes" if appendonly else "no"]
     return Process(f"carousel-server :{port}", port, home, argv)
 
 

@@ -37,7 +37,7 @@ pub async fn write(cluster: &Cluster, count: u32) {
     .await;
 }
 
-/// Asserts that the cluster holds exactly what [`write`] wrote: values and expiries.
+/// Asserts that the cluster holds exactly what [`write()`] wrote: values and expiries.
 ///
 /// # Panics
 /// If not.

@@ -20,6 +20,8 @@ pub(super) fn slot_of(spec: &CommandSpec, argv: Argv<'_>) -> Option<SlotId> {
 
 /// The shard that a request of [`Place::Slot`] goes to: that of its cursor, or of the slot that it names. One that
 /// makes no sense goes to the first, which says what is wrong with it.
+///
+/// [`Place::Slot`]: carousel_protocol::command_table::Place::Slot
 pub(super) fn shard_of(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> ShardId {
     let shard = match spec.id {
         CommandId::Scan => {

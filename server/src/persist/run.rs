@@ -1,7 +1,7 @@
 //! What the last process left behind, and what this one may therefore claim of its copies. Pure.
 //!
-//! A copy is *whole* if it holds everything its node ever acknowledged. Only whole copies count for a seal, for W and
-//! for R; the others are *prefixes* until they have caught up. See "Incarnations" in the founding design.
+//! A copy is *whole* if it holds everything its node ever acknowledged. Only whole copies count for a seal; the
+//! others are *prefixes* until they have caught up. See "Incarnations" in `docs/replication.md`.
 
 use carousel_protocol::Incarnation;
 

@@ -1,9 +1,9 @@
 //! Who should hold which slots.
 //!
-//! The [ring](ring) gives the nodes an order; [quotas](quota) say how many slots each node leads and holds, by
-//! weight; the [planner](plan) changes the present map into one that meets the quotas exactly, by moving only from
-//! nodes that have too much to nodes that have too little. A pure hash ring cannot do this: even with endless virtual
-//! nodes, 16384 slots on 12 nodes reach a maximum of 1.044 times the mean on average.
+//! The ring (`ring`) gives the nodes an order; quotas (`quota`) say how many slots each node leads and holds, by weight;
+//! the planner ([`plan`]) changes the present map into one that meets the quotas exactly, by moving only from nodes that have too
+//! much to nodes that have too little. A pure hash ring cannot do this: even with endless virtual nodes, 16384 slots on
+//! 12 nodes reach a maximum of 1.044 times the mean on average.
 //!
 //! Everything here is a function of its arguments: the same members and the same map give the same plan on every
 //! machine, in whichever order the members are listed.

@@ -25,7 +25,7 @@ pub enum Serve {
     LeadingReadOnly,
     /// Soon, if all goes well: a barrier or a hand-over is under way. Requests are parked.
     Waiting,
-    /// No more: the slot is being handed over. Requests get ASK.
+    /// No more: the slot is being handed over. Requests are parked, then get ASK.
     Frozen,
     /// No more: somebody was promised a higher epoch. Requests are parked until the map says by whom.
     Deposed,

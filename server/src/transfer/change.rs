@@ -2,9 +2,10 @@
 //!
 //! The primary drives the changes of its own slots towards the plan in the config group, so they survive the
 //! death of anybody: whoever leads a slot next finds its target in the plan. Steps: `Queued` until there is
-//! room; `Filling` until every newcomer is in step; `Closing`: if the slot changes hands it is frozen (clients
-//! get ASK, the newcomer parks them), else every ack needs the quorums of both sets; when the last record is held by
-//! both quorums, `Proposed`: from here on only a committed entry ends it.
+//! room; `Filling` until every newcomer is in step; `Closing`: if the slot changes hands it is frozen (requests are
+//! parked here, those that wait too long get ASK, and the newcomer parks what reaches it), else every ack needs the
+//! quorums of both sets; when the last record is held by both quorums, `Proposed`: from here on only a committed entry
+//! ends it.
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 

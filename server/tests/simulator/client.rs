@@ -446,7 +446,13 @@ impl World {
             self.say(format_args!("c{client} slot {}: {} -> {text}", current.slot, show(&current.args)));
         }
         let done = matches!(outcome, Outcome::Answered(_));
-        self.checks.requests_answered += u64::from(done);
+        let wrote = match &current.task {
+            Task::Own(_, op) => !matches!(op, CellOp::Get(_)),
+            Task::Peek(..) => false,
+            Task::Count(_, incr) => *incr,
+        };
+        self.checks.counts.requests += u64::from(done);
+        self.checks.counts.writes += u64::from(done && wrote);
         let told = match &current.task {
             Task::Own(cell, _) if self.cells[*cell].retired => Ok(()),
             Task::Own(cell, _) => {

@@ -161,6 +161,7 @@ impl World {
         }
         self.say(format_args!("nothing passes from n{from} to n{to}"));
         self.blocked[from][to] = true;
+        self.checks.counts.partitions += 1;
         let lasts = self.rng.between(10 * MS, 700 * MS);
         self.after(lasts, Event::Join { from, to });
     }

@@ -186,11 +186,19 @@ impl World {
                 .collect();
             self.lose(&lossy);
         }
-        if let (ConfigCommand::ChangeSlots { changes, epoch: None }, ConfigReply::Changed(outcomes)) =
+        if let (ConfigCommand::ChangeSlots { changes, epoch }, ConfigReply::Changed(outcomes)) =
             (command, &reply)
         {
             for (change, _) in changes.iter().zip(outcomes).filter(|(_, outcome)| outcome.changed > 0) {
-                self.move_reached(change.first, MoveStep::Applied);
+                let set_before = &before.slots.run_of(change.first).expect("every slot is placed").replicas;
+                let counts = &mut self.checks.counts;
+                if epoch.is_some() {
+                    counts.recoveries += 1;
+                } else {
+                    counts.moves += u64::from(*set_before != change.replicas);
+                    counts.hand_overs += u64::from(set_before[0] != change.replicas[0]);
+                    self.move_reached(change.first, MoveStep::Applied);
+                }
             }
         }
         self.check_map();

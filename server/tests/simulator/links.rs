@@ -318,6 +318,19 @@ impl World {
             let last = self.conns[&id].arrivals[other as usize];
             self.at((self.now + delay).max(last + 2), Event::Closed { conn: id, at: other });
         }
+        // What was dialled and not accepted yet is reset: the next process knows nothing of it.
+        let unaccepted: Vec<_> = self
+            .conns
+            .iter_mut()
+            .filter(|(_, conn)| conn.to_node == node && conn.acceptor.is_none() && !conn.broken)
+            .map(|(id, conn)| {
+                conn.broken = true;
+                *id
+            })
+            .collect();
+        for id in unaccepted {
+            self.transmit(id, Side::Dialler, Event::Closed { conn: id, at: Side::Dialler });
+        }
         self.forget_conns();
     }
 

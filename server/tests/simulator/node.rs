@@ -447,6 +447,8 @@ impl World {
     /// kill -9, or with `power_loss` the end of the machine's power: what was not synced is lost.
     pub fn kill(&mut self, node: usize, power_loss: bool) {
         let Some(process) = self.nodes[node].process.take() else { return };
+        self.checks.counts.crashes += 1;
+        self.checks.counts.power_losses += u64::from(power_loss);
         self.say(format_args!("n{node} dies{}", if power_loss { " with its machine" } else { "" }));
         self.nodes[node].crash_in_turn = None;
         self.nodes[node].paused_until = 0;

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::checks::Counts;
 use super::events::Event;
 use super::plant::Plant;
 use super::scenario::MS;
@@ -19,8 +20,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Virtual milliseconds.
     pub ms: u64,
-    /// Requests that were answered.
-    pub requests: u64,
+    /// How much happened.
+    pub counts: Counts,
 }
 
 /// What a check or an assertion of the code under test said, and when.
@@ -95,13 +96,8 @@ fn run_world(seed: u64, steps: u64, plant: Plant, print: bool) -> Outcome {
     }
     world.check_content();
     let last = world.rng.next();
-    world.trace.fold(&[last, world.checks.requests_answered]);
-    Outcome {
-        hash: world.trace.hash(),
-        steps: taken,
-        ms: world.now / MS,
-        requests: world.checks.requests_answered,
-    }
+    world.trace.fold(&[last, world.checks.counts.requests]);
+    Outcome { hash: world.trace.hash(), steps: taken, ms: world.now / MS, counts: world.checks.counts }
 }
 
 impl World {

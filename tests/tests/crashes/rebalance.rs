@@ -1,6 +1,6 @@
 //! Crashes in the middle of a rebalance: it ends all the same, no key is lost and no slot stays behind.
 
-use carousel_tests::cluster::{admin, run_admin};
+use carousel_tests::cluster::{admin, run_admin, status_at};
 use carousel_tests::{Cluster, Load, eventually, keys};
 
 const KEYS: u32 = 10_000;
@@ -30,15 +30,21 @@ async fn crash_in_the_middle(victim: Victim) {
         Victim::ConfigLeader => vec![leader],
         Victim::All => vec![0, 1, 2, 3],
     };
+    // One source stands still: what it leads cannot move, so the rebalance comes to its middle and no further.
+    let still = &cluster.nodes[(leader + 2) % 3];
+    still.suspend();
     // The operator's tool watches it through the very node that is to die, and must not mind.
     let watched = cluster.nodes[victims[0]].address();
     let watching = tokio::spawn(async move { run_admin(&["--node", &watched, "rebalance", "--wait"]).await });
-    let begun = eventually("slots have moved", async || match cluster.status().await.rebalance {
-        Some(progress) if progress.slots_done > 500 => Ok(progress),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
+    let begun =
+        eventually("slots have moved", async || match status_at(&cluster.nodes[leader]).await.rebalance {
+            Some(progress) if progress.slots_done > 500 => Ok(progress),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
     assert!(begun.slots_done < begun.slots_total, "it is in the middle: {begun:?}");
+    // The rest is on its way when they die.
+    still.resume();
     for victim in &victims {
         cluster.nodes[*victim].kill();
     }

@@ -43,13 +43,6 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
     let selected = settings.runtime.select()?;
     let shard_count = if settings.shards == 0 { default_shards() as u16 } else { settings.shards };
     let clients_possible = clients_possible(shard_count);
-    if clients_possible < settings.maxclients as usize {
-        tracing::warn!(
-            "the limit of open files (ulimit -n) is enough for {clients_possible} clients, fewer than maxclients {}: \
-             raise it",
-            settings.maxclients
-        );
-    }
     let mut dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
     let me = dir.node_id();
 
@@ -96,7 +89,16 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
 
     let ready = {
         let (settings, reason) = (settings.clone(), selected.reason.clone());
-        move |is_member| tracing::info!("{}", banner(&settings, shard_count, &reason, me, is_member))
+        move |is_member| {
+            tracing::info!("{}", banner(&settings, shard_count, &reason, me, is_member));
+            if clients_possible < settings.maxclients as usize {
+                tracing::warn!(
+                    "the limit of open files (ulimit -n) is enough for {clients_possible} clients, fewer than maxclients \
+                     {}: raise it",
+                    settings.maxclients
+                );
+            }
+        }
     };
     let seat = ControlSeat {
         me,

@@ -190,21 +190,19 @@ impl ToReplica {
         let message = match tag {
             1 => Self::Offer { slot, epoch: Epoch(take_u64(&mut body)?), attach: take_u64(&mut body)? },
             3 => Self::Commit { slot, epoch: Epoch(take_u64(&mut body)?), seq: Seq(take_u64(&mut body)?) },
-            4 => Self::SetPosition {
-                slot,
-                position: take_position(&mut body)?,
-                history: take_history(&mut body)?,
-            },
+            4 => {
+                let (position, history) = take_standing(&mut body)?;
+                Self::SetPosition { slot, position, history }
+            }
             5 => Self::TransferBegin { slot, attach: take_u64(&mut body)? },
             6 => {
                 Self::TransferPart { slot, attach: take_u64(&mut body)?, effects: std::mem::take(&mut body) }
             }
-            7 => Self::TransferDone {
-                slot,
-                attach: take_u64(&mut body)?,
-                position: take_position(&mut body)?,
-                history: take_history(&mut body)?,
-            },
+            7 => {
+                let attach = take_u64(&mut body)?;
+                let (position, history) = take_standing(&mut body)?;
+                Self::TransferDone { slot, attach, position, history }
+            }
             8 => Self::Freeze { slot, epoch: Epoch(take_u64(&mut body)?) },
             9 => Self::Unfreeze { slot, epoch: Epoch(take_u64(&mut body)?) },
             _ => return None,
@@ -342,11 +340,13 @@ fn take_position(body: &mut Bytes) -> Option<Position> {
     Some(Position { epoch: Epoch(take_u64(body)?), seq: Seq(take_u64(body)?) })
 }
 
-fn take_history(body: &mut Bytes) -> Option<EpochHistory> {
-    let (history, rest) = postcard::take_from_bytes(body).ok()?;
+/// A position and the history that leads there.
+fn take_standing(body: &mut Bytes) -> Option<(Position, EpochHistory)> {
+    let position = take_position(body)?;
+    let (history, rest) = postcard::take_from_bytes::<EpochHistory>(body).ok()?;
     let used = body.len() - rest.len();
     body.advance(used);
-    Some(history)
+    history.leads_to(position).then_some((position, history))
 }
 
 #[cfg(test)]
@@ -355,7 +355,7 @@ mod tests {
 
     fn samples() -> Vec<ToReplica> {
         let slot = SlotId::new(16_383).unwrap();
-        let position = Position { epoch: Epoch(4), seq: Seq(u64::MAX) };
+        let position = Position { epoch: Epoch(4), seq: Seq(u64::MAX - 1) };
         let mut history = EpochHistory::default();
         history.begin(Epoch(4), Seq(300));
         vec![

@@ -19,6 +19,9 @@ use crate::replication::message::encode_record;
 use crate::replication::{ToPrimary, ToReplica};
 use crate::store::ScanPosition;
 
+/// Records of a turn that are less than this part of its buffer are copied out of it, to be kept.
+const TAIL_COPIED_BELOW: usize = 4;
+
 /// Records made, or received, since the last turn ended.
 #[derive(Default)]
 pub struct Turn {
@@ -177,10 +180,17 @@ impl Shard {
             return;
         }
         let in_cluster = matches!(self.standing, Standing::Member { .. });
+        let buffer_bytes = self.turn.log.capacity();
         let log = Bytes::from(std::mem::take(&mut self.turn.log));
-        for (index, seq, start, end) in std::mem::take(&mut self.turn.made) {
+        let made = std::mem::take(&mut self.turn.made);
+        // A slice keeps all of the buffer, where the records of others are too, and only the slices are counted.
+        let made_bytes: usize = made.iter().map(|(_, _, start, end)| end - start).sum();
+        let copies = made_bytes < buffer_bytes / TAIL_COPIED_BELOW;
+        for (index, seq, start, end) in made {
             if in_cluster && self.slots[index].lead().is_some() {
-                self.keep_tail(index, seq, log.slice(start..end));
+                let record =
+                    if copies { Bytes::copy_from_slice(&log[start..end]) } else { log.slice(start..end) };
+                self.keep_tail(index, seq, record);
             }
             self.turn.frozen_made.push((index, seq));
         }

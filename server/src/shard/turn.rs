@@ -83,7 +83,7 @@ pub struct TurnOutput {
 }
 
 impl Shard {
-    /// Something is to be sent or logged: the turn should be ended.
+    /// Something is to be sent, logged, or told to those who wait: the turn should be ended.
     pub fn has_output(&self) -> bool {
         let turn = &self.turn;
         !turn.log.is_empty()
@@ -92,6 +92,7 @@ impl Shard {
             || !turn.changes.is_empty()
             || !turn.commits.is_empty()
             || turn.more
+            || turn.news
             || self.peers.iter().any(|peer| !peer.out.is_empty())
             || self.links.values().any(|link| !link.out.is_empty() || link.acked < link.received)
     }

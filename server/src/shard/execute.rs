@@ -256,6 +256,9 @@ impl Shard {
 
     /// Removes keys whose time has come, for at most about `budget` of them; returns whether there may be more.
     pub fn expire(&mut self, now: Now, budget: usize) -> bool {
+        if self.has_lost_log() {
+            return false;
+        }
         let (slots, local) = (&self.slots, self.tables.local_slots());
         let owned = |slot: SlotId| slots[local.index_of(slot)].serve == Serve::Leading;
         let removed =

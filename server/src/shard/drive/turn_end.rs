@@ -97,8 +97,8 @@ impl ShardHandle {
             let Some(next) = unsynced.pop_front_if(|next| next.turn <= turn) else { break };
             drop(unsynced);
             for (link, bytes) in next.to_primaries {
-                if let Some(out) = self.links_in.borrow().get(&link) {
-                    out.send(bytes);
+                if let Some(inbound) = self.links_in.borrow().get(&link) {
+                    inbound.out.send(bytes);
                 }
             }
             for (reply, reports) in next.seals {

@@ -237,22 +237,21 @@ impl SlotTable {
 
     /// Looks for keys whose expiry lies before `now_ms` (Unix ms), stepping as [`Self::scan`] does.
     ///
-    /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory.
+    /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory. Ends early
+    /// where `due` returns false.
     pub fn expire_step(
         &self,
         hasher: &KeyHasher,
         from: ScanPosition,
         now_ms: u64,
         budget: usize,
-        due: &mut dyn FnMut(EntryRef<'_>),
+        due: &mut dyn FnMut(EntryRef<'_>) -> bool,
     ) -> Option<ScanPosition> {
         if self.volatile_len == 0 {
             return None;
         }
-        self.scan(hasher, from, budget, &mut |entry| {
-            if entry.expire_at_ms().is_some_and(|at| at < now_ms) {
-                due(entry);
-            }
+        self.scan_while(hasher, from, budget, &mut |entry| {
+            entry.expire_at_ms().is_none_or(|at| at >= now_ms) || due(entry)
         })
     }
 

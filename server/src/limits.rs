@@ -51,8 +51,12 @@ pub const TAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Keys looked at per step of a transfer.
 pub const TRANSFER_CHUNK_KEYS: usize = 256;
 
-/// Bytes of effects after which a chunk of a transfer is sent.
+/// Bytes of effects after which a chunk of a transfer ends, with the key that brings it there.
 pub const TRANSFER_CHUNK_BYTES: usize = 32 * 1024;
+
+/// Bytes of effects in one message of a transfer: with the transfer's number they are a record.
+pub const TRANSFER_PART_BYTES_MAX: usize =
+    crate::persist::RECORD_BYTES_MAX - crate::persist::record::record_bytes(size_of::<u64>());
 
 /// Bytes of transfers that a shard sends in one turn: it bounds how long a turn takes.
 pub const TRANSFER_TURN_BYTES: usize = 256 * 1024;
@@ -117,6 +121,10 @@ pub const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that a record needs in the log above the arguments that it comes from.
 pub const RECORD_OVERHEAD_BYTES: usize = 64;
 
+/// Bytes of all arguments of one request that writes: whatever it does with them, one record must hold it.
+pub const WRITE_ARGUMENTS_BYTES_MAX: usize =
+    crate::persist::RECORD_BYTES_MAX - (REQUEST_ARGS_MAX + 1) * RECORD_OVERHEAD_BYTES;
+
 /// How often deadlines, expiry and metrics are looked after.
 pub const TICK: Duration = Duration::from_millis(50);
 
@@ -128,6 +136,13 @@ pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 pub const EXPIRE_LOG_BYTES: usize = 256 * 1024;
 
 const _: () = assert!(PEER_FRAME_BYTES_MAX > crate::persist::RECORD_BYTES_MAX, "a record fits a frame");
+const _: () =
+    assert!(WRITE_ARGUMENTS_BYTES_MAX as u64 > 2 * BULK_BYTES_MAX, "whatever the settings allow, a SET fits");
 const _: () = assert!(PEER_FRAME_BYTES_MAX < u32::MAX as usize, "a frame's length is a u32");
+const _: () = assert!(
+    TRANSFER_PART_BYTES_MAX as u64
+        > TRANSFER_CHUNK_BYTES as u64 + 2 * BULK_BYTES_MAX + RECORD_OVERHEAD_BYTES as u64,
+    "a chunk may be one key too long"
+);
 const _: () =
     assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);

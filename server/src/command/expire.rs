@@ -9,6 +9,9 @@ use crate::store::ScanPosition;
 /// Most tables that one step looks into, so that a step over tables without any expiry ends soon.
 const TABLES_PER_STEP: usize = 512;
 
+/// Bytes of names of removed keys after which a step ends: they go into one record for each slot.
+const KEY_BYTES_PER_STEP: usize = 1024 * 1024;
+
 /// Walks round and round over a shard's tables, a bounded step at a time.
 ///
 /// How often to step is the driver's choice; a step that removed about as much as its budget means that the
@@ -44,7 +47,7 @@ impl ExpireCycle {
         let slots = tables.local_slots();
         let mut looked_at = 0;
         let mut due = Vec::new();
-        let mut removed = 0;
+        let (mut removed, mut removed_bytes) = (0, 0);
         for _ in 0..TABLES_PER_STEP.min(slots.len()) {
             let slot = slots.slot_at(self.local_index).expect("the index is kept below the number of slots");
             let table = tables.table(slot);
@@ -53,6 +56,8 @@ impl ExpireCycle {
                 let room = budget.saturating_sub(looked_at);
                 next = table.expire_step(tables.hasher(), self.position, now_ms, room, &mut |entry| {
                     due.push(entry.key().to_vec());
+                    removed_bytes += entry.key().len();
+                    removed_bytes < KEY_BYTES_PER_STEP
                 });
                 looked_at += table.len().min(room);
             }
@@ -68,7 +73,7 @@ impl ExpireCycle {
                     self.local_index = (self.local_index + 1) % slots.len();
                 }
             }
-            if looked_at >= budget {
+            if looked_at >= budget || removed_bytes >= KEY_BYTES_PER_STEP {
                 break;
             }
         }
@@ -111,5 +116,24 @@ mod tests {
         let effects: usize =
             effects.groups().map(|(_, bytes)| super::super::EffectIter::new(bytes).count()).sum();
         assert_eq!(effects, 3000);
+    }
+
+    #[test]
+    fn a_step_over_keys_with_long_names_ends_early() {
+        let mut tables = Tables::new(ShardId(0), 1, KeyHasher::new(3));
+        let mut effects = EffectSink::new();
+        let slot = SlotId::new(5).unwrap();
+        for i in 0..40u8 {
+            let key = vec![i; KEY_BYTES_PER_STEP / 4];
+            let at = tables.key_at(slot, &key);
+            tables.set(at, &key, b"", Some(10), &mut effects);
+        }
+        let mut cycle = ExpireCycle::new();
+        let first = cycle.step(&mut tables, &mut effects, &|_| true, 20, 1000);
+        assert!((4..8).contains(&first), "{first} keys");
+        while tables.keys_total() > 0 {
+            cycle.step(&mut tables, &mut effects, &|_| true, 20, 1000);
+        }
+        assert_eq!(tables.counters().expired, 40);
     }
 }

@@ -11,6 +11,7 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId, SlotMap, SlotRun};
 use super::{
     ChangeOutcome, ClusterState, ConfigCommand, ConfigReply, Member, MemberSpec, PlanState, SlotChange,
 };
+use crate::limits::{REPLICAS_MAX, SHARDS_MAX};
 
 /// Applies one command and says what became of it.
 ///
@@ -57,6 +58,7 @@ fn create(
         ));
     }
     for (i, spec) in members.iter().enumerate() {
+        check_shards(spec)?;
         if let Some(other) = members[..i].iter().find(|other| clash(other, spec)) {
             return Err(taken(spec, other));
         }
@@ -91,6 +93,7 @@ fn create(
 
 fn add_member(state: &mut ClusterState, spec: &MemberSpec) -> Applied {
     check_created(state)?;
+    check_shards(spec)?;
     if let Some(other) = state.members.values().find(|other| clash(&other.spec, spec)) {
         return Err(taken(spec, &other.spec));
     }
@@ -101,6 +104,7 @@ fn add_member(state: &mut ClusterState, spec: &MemberSpec) -> Applied {
 
 fn register(state: &mut ClusterState, spec: &MemberSpec, expected: Incarnation) -> Applied {
     check_created(state)?;
+    check_shards(spec)?;
     if let Some(other) = state.members.values().find(|o| o.spec.id != spec.id && clash(&o.spec, spec)) {
         return Err(taken(spec, &other.spec));
     }
@@ -300,6 +304,17 @@ fn check_created(state: &ClusterState) -> Result<(), String> {
     state.cluster_id.map(|_| ()).ok_or_else(|| "there is no cluster yet: create one first".into())
 }
 
+/// A slot's shard on a node is found by division.
+fn check_shards(spec: &MemberSpec) -> Result<(), String> {
+    if !(1..=SHARDS_MAX).contains(&spec.shards) {
+        return Err(format!(
+            "node {} at {}:{} has {} shards; there must be 1 to {SHARDS_MAX}",
+            spec.id, spec.host, spec.port, spec.shards
+        ));
+    }
+    Ok(())
+}
+
 fn check_range(first: SlotId, last: SlotId) -> Result<(), String> {
     // Ids arrive decoded, and a decoder does not check their range.
     if first > last || last.get() >= SlotId::COUNT {
@@ -311,6 +326,12 @@ fn check_range(first: SlotId, last: SlotId) -> Result<(), String> {
 fn check_set(replicas: &[NodeId], is_member: impl Fn(NodeId) -> bool) -> Result<(), String> {
     if replicas.is_empty() {
         return Err("a replica set needs a primary".into());
+    }
+    if replicas.len() > REPLICAS_MAX {
+        return Err(format!(
+            "{} nodes in a replica set; at most {REPLICAS_MAX} are possible",
+            replicas.len()
+        ));
     }
     for (i, id) in replicas.iter().enumerate() {
         if !is_member(*id) {

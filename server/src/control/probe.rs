@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::limits::SHARDS_MAX;
+
 /// How long a node may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// More than any answer to a probe.
@@ -96,8 +98,8 @@ fn is_refusal_to_talk(text: &str) -> bool {
 /// As [`call`]; and where something else than Carousel answers.
 pub(super) async fn probe(address: &str, password: Option<&str>) -> Result<Probe, String> {
     match call(address, password, &[b"CAROUSEL", b"PROBE"]).await? {
-        Reply::Bulk(json) => serde_json::from_slice(&json)
-            .map_err(|error| format!("{address} answers as no Carousel node of this version: {error}")),
+        Reply::Bulk(json) => read_probe(&json)
+            .map_err(|why| format!("{address} answers as no Carousel node of this version: {why}")),
         Reply::Error(text) => Err(if text.starts_with("NOAUTH") || text.starts_with("WRONGPASS") {
             format!("{address} wants another password: all nodes of a cluster share one requirepass")
         } else if text.starts_with("DENIED") {
@@ -111,6 +113,14 @@ pub(super) async fn probe(address: &str, password: Option<&str>) -> Result<Probe
         }),
         other => Err(format!("{address} is not a Carousel node: it answered {other:?}")),
     }
+}
+
+fn read_probe(json: &[u8]) -> Result<Probe, String> {
+    let probe: Probe = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if !(1..=SHARDS_MAX).contains(&probe.shards) {
+        return Err(format!("{} shards, where 1 to {SHARDS_MAX} are possible", probe.shards));
+    }
+    Ok(probe)
 }
 
 /// Keeps clients out of nodes that are about to join, for `duration` at most, unless another `token` does already.
@@ -188,6 +198,27 @@ mod tests {
                 let (fault, _stream) = tokio::join!(probe(&address, password), serve);
                 assert_eq!(fault.unwrap_err(), format!("{address} {why}"));
             }
+        }
+    }
+
+    #[test]
+    fn a_node_that_claims_an_impossible_number_of_shards_is_not_believed() {
+        let probe = |shards| Probe {
+            carousel_version: "0.1.0".into(),
+            peer_protocol: 1,
+            id: "a".repeat(40),
+            peer_port: 17000,
+            shards,
+            weight: 1,
+            zone: String::new(),
+            process: 7,
+            cluster_id: None,
+            joined: false,
+            keys: 0,
+        };
+        for (shards, possible) in [(0, false), (1, true), (SHARDS_MAX, true), (SHARDS_MAX + 1, false)] {
+            let json = serde_json::to_vec(&probe(shards)).unwrap();
+            assert_eq!(read_probe(&json).ok(), possible.then(|| probe(shards)));
         }
     }
 }

@@ -3,15 +3,19 @@
 //! The shard that leads dials ([`lead`]), the one that holds copies accepts ([`follow`]). Either way one half
 //! reads into the state machine and one half writes what the turns leave; when one ends, so does the other.
 
-use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use carousel_protocol::{NodeId, ShardId};
 use futures::future::{Either, select};
+use rustix::net::sockopt;
 
+use super::CONNECT_TIMEOUT;
 use super::hello::{Hello, ShardLinkHello};
 use crate::limits::{PEER_OUT_BYTES_MAX, PEER_READ_BYTES};
 use crate::metrics::ShardMetrics;
@@ -25,23 +29,37 @@ const REDIAL_FIRST: Duration = Duration::from_millis(20);
 /// Longest pause between dials.
 const REDIAL_MAX: Duration = Duration::from_millis(500);
 
+/// A peer whose machine answers nothing for this long has vanished without a word: the link is closed, and the slots that
+/// were in step on it are not any more.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// An idle link is silent for so long before the other machine is asked whether it is there, again every second.
+const SILENCE_ASKED: Duration = Duration::from_secs(2);
+
 /// Bytes that wait to be sent on a link.
 #[derive(Default)]
 pub struct LinkOut {
     queued: RefCell<Vec<u8>>,
     more: LocalNotify,
-    overflowed: LocalNotify,
+    /// Something that was to be sent is lost, or the link is not wanted any more: nothing later may be sent on it.
+    is_dead: Cell<bool>,
+    died: LocalNotify,
 }
 
 impl LinkOut {
     /// Queues bytes. A peer that takes nothing for so long that the queue overflows loses the link: its copies
     /// will be brought into step anew.
     pub(crate) fn send(&self, bytes: Vec<u8>) {
+        if self.is_dead.get() {
+            return;
+        }
         let mut queued = self.queued.borrow_mut();
         // (One record may be longer than the limit, so an empty queue takes anything.)
         if !queued.is_empty() && queued.len() + bytes.len() > PEER_OUT_BYTES_MAX {
-            self.overflowed.set();
-        } else if queued.is_empty() {
+            drop(queued);
+            self.close();
+            return;
+        }
+        if queued.is_empty() {
             *queued = bytes;
         } else {
             queued.extend_from_slice(&bytes);
@@ -49,9 +67,16 @@ impl LinkOut {
         self.more.set();
     }
 
-    /// Writes what is queued until the link fails, or has overflowed.
+    /// Gives the link up: its tasks end, and what is still queued is not sent.
+    pub(crate) fn close(&self) {
+        self.is_dead.set(true);
+        self.queued.take();
+        self.died.set();
+    }
+
+    /// Writes what is queued until the link fails, or is given up.
     async fn write_to(&self, writer: &mut impl Writer, metrics: &ShardMetrics) {
-        either(self.write_queued(writer, metrics), self.overflowed.wait()).await;
+        either(self.write_queued(writer, metrics), self.died.wait()).await;
     }
 
     async fn write_queued(&self, writer: &mut impl Writer, metrics: &ShardMetrics) {
@@ -67,6 +92,38 @@ impl LinkOut {
             }
         }
     }
+}
+
+/// A link that a remote primary has dialled.
+pub struct LinkIn {
+    /// Who dialled.
+    dialler: ShardLinkHello,
+    /// What it is told.
+    pub(crate) out: LinkOut,
+}
+
+/// Has a shard that dials as `newer` given the link up that it dialled as `older`? A shard has one link to another.
+fn replaces(newer: &ShardLinkHello, older: &ShardLinkHello) -> bool {
+    (newer.from, newer.from_shard) == (older.from, older.from_shard) && newer.incarnation >= older.incarnation
+}
+
+/// Has the kernel notice within [`SILENCE_MAX`] that the other machine is gone, whether or not anything is being sent.
+fn notice_silence(socket: &impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_user_timeout(socket, SILENCE_MAX.as_millis() as u32)?;
+    sockopt::set_tcp_keepidle(socket, SILENCE_ASKED)?;
+    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(1))?;
+    Ok(sockopt::set_socket_keepalive(socket, true)?)
+}
+
+/// Connects, within [`CONNECT_TIMEOUT`].
+async fn connect<R: Runtime>(address: SocketAddr) -> io::Result<R::Stream> {
+    let connected = std::pin::pin!(R::connect(address));
+    let stream = match select(connected, std::pin::pin!(R::sleep(CONNECT_TIMEOUT))).await {
+        Either::Left((stream, _)) => stream?,
+        Either::Right(_) => return Err(io::ErrorKind::TimedOut.into()),
+    };
+    notice_silence(&stream)?;
+    Ok(stream)
 }
 
 /// Reads until the link ends or `take` says that the bytes make no sense.
@@ -94,13 +151,13 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
     let mut pause = REDIAL_FIRST;
     let mut warned = false;
     loop {
-        let dial = hello_to(&handle, node, shard).and_then(|(hello, address)| {
-            let parsed = address.parse::<SocketAddr>();
+        let dial = hello_to(&handle, node, shard).and_then(|(hello, host, port)| {
+            let parsed = host.parse::<IpAddr>();
             if parsed.is_err() && !warned {
-                tracing::warn!(%node, address, "cannot dial this peer: its host is not an IP address");
+                tracing::warn!(%node, host, "cannot dial this peer: its host is not an IP address");
                 warned = true;
             }
-            Some((hello, parsed.ok()?))
+            Some((hello, SocketAddr::new(parsed.ok()?, port)))
         });
         let Some((hello, address)) = dial else {
             R::sleep(REDIAL_MAX).await;
@@ -109,7 +166,7 @@ pub async fn lead<R: Runtime>(handle: Rc<ShardHandle>, peer: PeerIndex, node: No
             }
             continue;
         };
-        if let Ok(stream) = R::connect(address).await {
+        if let Ok(stream) = connect::<R>(address).await {
             let (mut reader, mut writer) = stream.split();
             if writer.write_all(Hello::ShardLink(hello).encode()).await.0.is_ok() {
                 let out = Rc::new(LinkOut::default());
@@ -146,18 +203,24 @@ pub async fn follow<R: Runtime>(
         return;
     }
     let Ok(stream) = R::adopt(stream) else { return };
+    if notice_silence(&stream).is_err() {
+        return; // it is closed already
+    }
     let (mut reader, mut writer) = stream.split();
-    let out = Rc::new(LinkOut::default());
-    handle.links_in.borrow_mut().insert(link, out.clone());
-    if handle.core.borrow_mut().inbound_up(link, hello.from) {
+    let from = hello.from;
+    let inbound = Rc::new(LinkIn { dialler: hello, out: LinkOut::default() });
+    for older in handle.links_in.borrow().values().filter(|older| replaces(&inbound.dialler, &older.dialler))
+    {
+        older.out.close();
+    }
+    handle.links_in.borrow_mut().insert(link, inbound.clone());
+    if handle.core.borrow_mut().inbound_up(link, from) {
         let read = read_from(&mut reader, &handle.metrics, |bytes| {
             let result = handle.core.borrow_mut().from_primary(link, bytes);
             handle.touch();
-            result
-                .inspect_err(|error| tracing::error!(from = %hello.from, %error, "closing a peer link"))
-                .is_ok()
+            result.inspect_err(|error| tracing::error!(%from, %error, "closing a peer link")).is_ok()
         });
-        either(read, out.write_to(&mut writer, &handle.metrics)).await;
+        either(read, inbound.out.write_to(&mut writer, &handle.metrics)).await;
         handle.core.borrow_mut().inbound_down(link);
         handle.touch();
     }
@@ -171,7 +234,7 @@ async fn either(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
 }
 
 /// What to say to a peer and where to find it; `None` while this process is not registered, or the peer unknown.
-fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(ShardLinkHello, String)> {
+fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(ShardLinkHello, String, u16)> {
     let core = handle.core.borrow();
     let Standing::Member { state, incarnation: Some(incarnation) } = &core.standing else { return None };
     let spec = &state.members.get(&node)?.spec;
@@ -186,19 +249,27 @@ fn hello_to(handle: &ShardHandle, node: NodeId, shard: ShardId) -> Option<(Shard
         to: node,
         to_shard: shard,
     };
-    Some((hello, format!("{}:{}", spec.host, spec.peer_port)))
+    Some((hello, spec.host.clone(), spec.peer_port))
 }
 
 fn is_gone(handle: &ShardHandle, node: NodeId) -> bool {
     handle.core.borrow().cluster().is_some_and(|state| !state.members.contains_key(&node))
 }
 
-/// Is the dialler a member of this cluster, no older process of it, and means this shard?
+/// Is the dialler a member of this cluster, no older process of it, and means this shard? And can this shard keep what it
+/// would be sent? A copy that acknowledges nothing is better not in step at all: then its primary knows.
 fn may_follow(handle: &ShardHandle, hello: &ShardLinkHello) -> bool {
     let core = handle.core.borrow();
     let Some(state) = core.cluster() else { return false };
+    let superseded =
+        |newer: &Rc<LinkIn>| replaces(&newer.dialler, hello) && newer.dialler.incarnation > hello.incarnation;
     state.cluster_id == Some(hello.cluster_id)
         && hello.to == core.options.me
         && hello.to_shard == handle.id
         && state.members.get(&hello.from).is_some_and(|member| member.incarnation <= hello.incarnation)
+        && !handle.links_in.borrow().values().any(superseded)
+        && !core.has_lost_log()
 }
+
+#[cfg(test)]
+mod tests;

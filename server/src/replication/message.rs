@@ -190,21 +190,19 @@ impl ToReplica {
         let message = match tag {
             1 => Self::Offer { slot, epoch: Epoch(take_u64(&mut body)?), attach: take_u64(&mut body)? },
             3 => Self::Commit { slot, epoch: Epoch(take_u64(&mut body)?), seq: Seq(take_u64(&mut body)?) },
-            4 => Self::SetPosition {
-                slot,
-                position: take_position(&mut body)?,
-                history: take_history(&mut body)?,
-            },
+            4 => {
+                let (position, history) = take_standing(&mut body)?;
+                Self::SetPosition { slot, position, history }
+            }
             5 => Self::TransferBegin { slot, attach: take_u64(&mut body)? },
             6 => {
                 Self::TransferPart { slot, attach: take_u64(&mut body)?, effects: std::mem::take(&mut body) }
             }
-            7 => Self::TransferDone {
-                slot,
-                attach: take_u64(&mut body)?,
-                position: take_position(&mut body)?,
-                history: take_history(&mut body)?,
-            },
+            7 => {
+                let attach = take_u64(&mut body)?;
+                let (position, history) = take_standing(&mut body)?;
+                Self::TransferDone { slot, attach, position, history }
+            }
             8 => Self::Freeze { slot, epoch: Epoch(take_u64(&mut body)?) },
             9 => Self::Unfreeze { slot, epoch: Epoch(take_u64(&mut body)?) },
             _ => return None,
@@ -257,23 +255,31 @@ impl ToPrimary {
     }
 }
 
-/// Cuts a link's bytes into frames; the bytes of a record stay where they were read.
+/// Bytes of a frame before its body.
+const FRAME_HEADER_BYTES: usize = 5;
+
+/// Most room made for a frame on the strength of the length that it announces; the rest of a longer one must arrive first.
+const ANNOUNCED_BYTES_TRUSTED: usize = 16 * 1024 * 1024;
+
+/// Cuts a link's bytes into frames; the bytes of a record stay where they were read, unless they came in pieces.
 #[derive(Debug, Default)]
 pub struct Frames {
-    rest: Bytes,
+    rest: BytesMut,
 }
 
 impl Frames {
     /// Adds what was read.
     pub fn push(&mut self, bytes: Bytes) {
         if self.rest.is_empty() {
-            self.rest = bytes;
-        } else {
-            let mut joined = BytesMut::with_capacity(self.rest.len() + bytes.len());
-            joined.extend_from_slice(&self.rest);
-            joined.extend_from_slice(&bytes);
-            self.rest = joined.freeze();
+            self.rest = BytesMut::from(bytes); // the same memory
+            return;
         }
+        if self.rest.len() + bytes.len() > self.rest.capacity() {
+            // Room for all of the frame at once, or else for ever twice as much: no byte is moved often.
+            let missing = self.announced().saturating_sub(self.rest.len()).min(ANNOUNCED_BYTES_TRUSTED);
+            self.rest.reserve(missing.max(self.rest.len()).max(bytes.len()));
+        }
+        self.rest.extend_from_slice(&bytes);
     }
 
     /// The next message to a replica, or `None` until more bytes are there.
@@ -286,26 +292,27 @@ impl Frames {
         self.next(ToPrimary::decode)
     }
 
-    /// Bytes that the unfinished frame still lacks, as far as known: how much to read at least.
-    pub fn missing(&self) -> usize {
-        match self.rest.first_chunk::<4>() {
-            Some(len) => (u32::from_le_bytes(*len) as usize + 5).saturating_sub(self.rest.len()),
-            None => 5 - self.rest.len(),
-        }
+    /// Bytes of the frame that has begun, as far as known.
+    fn announced(&self) -> usize {
+        let body = self.rest.first_chunk::<4>().map_or(0, |len| u32::from_le_bytes(*len) as usize);
+        FRAME_HEADER_BYTES + body
     }
 
     fn next<M>(&mut self, decode: impl Fn(u8, Bytes) -> Option<M>) -> Result<Option<M>, MessageError> {
-        let Some(len) = self.rest.first_chunk::<4>() else { return Ok(None) };
-        let len = u32::from_le_bytes(*len) as usize;
+        let bytes = self.announced();
+        let len = bytes - FRAME_HEADER_BYTES;
         if len > PEER_FRAME_BYTES_MAX {
             return Err(MessageError::TooLong(len));
         }
-        if self.rest.len() < len + 5 {
+        if self.rest.len() < bytes {
             return Ok(None);
         }
-        let tag = self.rest[4];
-        self.rest.advance(5);
-        let body = self.rest.split_to(len);
+        let mut body = self.rest.split_to(bytes).freeze();
+        if self.rest.is_empty() {
+            self.rest = BytesMut::new(); // else a long frame's memory would be kept until the next one comes
+        }
+        let tag = body[4];
+        body.advance(FRAME_HEADER_BYTES);
         decode(tag, body).map(Some).ok_or(MessageError::Malformed(tag))
     }
 }
@@ -342,11 +349,13 @@ fn take_position(body: &mut Bytes) -> Option<Position> {
     Some(Position { epoch: Epoch(take_u64(body)?), seq: Seq(take_u64(body)?) })
 }
 
-fn take_history(body: &mut Bytes) -> Option<EpochHistory> {
-    let (history, rest) = postcard::take_from_bytes(body).ok()?;
+/// A position and the history that leads there.
+fn take_standing(body: &mut Bytes) -> Option<(Position, EpochHistory)> {
+    let position = take_position(body)?;
+    let (history, rest) = postcard::take_from_bytes::<EpochHistory>(body).ok()?;
     let used = body.len() - rest.len();
     body.advance(used);
-    Some(history)
+    history.leads_to(position).then_some((position, history))
 }
 
 #[cfg(test)]
@@ -355,7 +364,7 @@ mod tests {
 
     fn samples() -> Vec<ToReplica> {
         let slot = SlotId::new(16_383).unwrap();
-        let position = Position { epoch: Epoch(4), seq: Seq(u64::MAX) };
+        let position = Position { epoch: Epoch(4), seq: Seq(u64::MAX - 1) };
         let mut history = EpochHistory::default();
         history.begin(Epoch(4), Seq(300));
         vec![
@@ -418,5 +427,39 @@ mod tests {
         let mut frames = Frames::default();
         frames.push(Bytes::from_static(&[255, 255, 255, 255, 1]));
         assert_eq!(frames.next_to_replica(), Err(MessageError::TooLong(u32::MAX as usize)));
+    }
+
+    #[test]
+    fn a_long_frame_in_small_pieces_is_moved_only_a_few_times() {
+        let record = Bytes::from(vec![7; 40 << 20]);
+        let mut bytes = Vec::new();
+        encode_record(&mut bytes, &record);
+        ToReplica::TransferBegin { slot: SlotId::new(3).unwrap(), attach: 1 }.encode(&mut bytes);
+        let (mut frames, mut moves, mut at) = (Frames::default(), 0, std::ptr::null());
+        let mut got = Vec::new();
+        for piece in bytes.chunks(4096) {
+            frames.push(Bytes::copy_from_slice(piece));
+            moves += usize::from(frames.rest.as_ptr() != at);
+            at = frames.rest.as_ptr();
+            while let Some(message) = frames.next_to_replica().unwrap() {
+                got.push(message);
+            }
+        }
+        assert!(got[0] == ToReplica::Record(record) && got.len() == 2);
+        assert!(moves < 10, "moved {moves} times");
+        assert_eq!(frames.rest.capacity(), 0, "nothing is kept");
+    }
+
+    #[test]
+    fn a_history_that_is_none_closes_the_link() {
+        let mut bytes = Vec::new();
+        frame(&mut bytes, 4, |out| {
+            put_slot(out, SlotId::new(3).unwrap());
+            put_u64s(out, &[4, 300]);
+            out.extend_from_slice(&postcard::to_stdvec(&vec![(4u64, 5u64), (3, 6)]).unwrap());
+        });
+        let mut frames = Frames::default();
+        frames.push(bytes.into());
+        assert_eq!(frames.next_to_replica(), Err(MessageError::Malformed(4)));
     }
 }

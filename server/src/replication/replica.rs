@@ -9,6 +9,7 @@ use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
 use super::message::MessageError;
 use super::{EpochHistory, Frames, ToPrimary, ToReplica};
 use crate::command::{Effect, EffectIter};
+use crate::limits::TRANSFER_PART_BYTES_MAX;
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
 use crate::planted::{Bug, is_planted};
 use crate::shard::slot::{Attachment, LinkId, Role, Serve};
@@ -89,7 +90,8 @@ impl Shard {
             }
             ToReplica::TransferBegin { slot, attach } => self.transfer_began(link, slot, attach),
             ToReplica::TransferPart { slot, attach, effects } => {
-                if !EffectIter::new(&effects).all(|effect| effect.is_ok()) {
+                let fits = effects.len() <= TRANSFER_PART_BYTES_MAX;
+                if !fits || !EffectIter::new(&effects).all(|effect| effect.is_ok()) {
                     return Err(MessageError::Malformed(6));
                 }
                 self.transfer_part(link, slot, attach, &effects);

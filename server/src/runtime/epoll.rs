@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +64,12 @@ impl Runtime for Epoll {
 #[derive(Debug)]
 pub struct EpollStream {
     stream: TcpStream,
+}
+
+impl AsFd for EpollStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Stream for EpollStream {

@@ -26,6 +26,7 @@ pub mod uring;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub use affinity::{CpuId, Pinning, default_shards};
@@ -85,8 +86,8 @@ pub trait Runtime: Sized + 'static {
     fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + 'static;
 }
 
-/// A connected TCP stream, used through its two halves.
-pub trait Stream: 'static {
+/// A connected TCP stream, used through its two halves. As a descriptor it is for socket options only.
+pub trait Stream: AsFd + 'static {
     /// The receiving side.
     type Reader: Reader;
     /// The sending side.

@@ -4,6 +4,7 @@ use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -101,6 +102,12 @@ impl Runtime for Uring {
 #[derive(Debug)]
 pub struct UringStream {
     stream: TcpStream,
+}
+
+impl AsFd for UringStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
 
 impl Stream for UringStream {

@@ -136,8 +136,12 @@ impl Shard {
     /// Takes room in the log for what a request writes to so many slots, on top of what the turn has written.
     #[inline]
     fn take_room(&self, request: Request<'_>, slots: usize, room: impl Room) -> Result<(), Refusal> {
-        let arguments: usize = request.argv.iter().map(|arg| arg.len() + limits::RECORD_OVERHEAD_BYTES).sum();
-        let bytes = self.turn_log_bytes() + arguments + slots * limits::RECORD_OVERHEAD_BYTES;
+        let arguments: usize = request.argv.iter().map(<[u8]>::len).sum();
+        if arguments > limits::WRITE_ARGUMENTS_BYTES_MAX {
+            return Err(too_long_for_a_record());
+        }
+        let records = (request.argv.len() + slots) * limits::RECORD_OVERHEAD_BYTES;
+        let bytes = self.turn_log_bytes() + arguments + records;
         room(bytes).map_err(|text| Refusal::Answer(text.into()))
     }
 
@@ -252,6 +256,9 @@ impl Shard {
 
     /// Removes keys whose time has come, for at most about `budget` of them; returns whether there may be more.
     pub fn expire(&mut self, now: Now, budget: usize) -> bool {
+        if self.has_lost_log() {
+            return false;
+        }
         let (slots, local) = (&self.slots, self.tables.local_slots());
         let owned = |slot: SlotId| slots[local.index_of(slot)].serve == Serve::Leading;
         let removed =
@@ -261,6 +268,14 @@ impl Shard {
         }
         removed >= budget
     }
+}
+
+#[cold]
+fn too_long_for_a_record() -> Refusal {
+    Refusal::Answer(format!(
+        "ERR the arguments of this command are too long for one record: at most {} bytes together",
+        limits::WRITE_ARGUMENTS_BYTES_MAX
+    ))
 }
 
 #[cfg(test)]
@@ -307,5 +322,34 @@ mod tests {
         let redirected = set_without_room(Serve::Elsewhere).unwrap_err().into_text();
         assert!(redirected.starts_with("CLUSTERDOWN"), "{redirected}");
         assert!(matches!(set_without_room(Serve::LeadingReadOnly), Err(Refusal::Park(_))));
+    }
+
+    #[test]
+    fn arguments_that_no_record_could_hold_are_refused() {
+        let limits = Default::default();
+        let options = ShardOptions {
+            id: ShardId(0),
+            shard_count: 1,
+            me: Default::default(),
+            hash_seed: 1,
+            log: true,
+            limits,
+        };
+        let mut shard = Shard::new(options);
+        // Many times the same 64 MiB: what counts is what a record would have to hold.
+        const LONG: usize = 64 << 20;
+        let buffer = [&b"MSETk"[..], &vec![0; LONG]].concat();
+        let range = |start, end| ArgRange { start, end };
+        let mut ranges = vec![range(0, 4)];
+        for _ in 0..limits::WRITE_ARGUMENTS_BYTES_MAX / LONG + 1 {
+            ranges.extend([range(4, 5), range(5, 5 + LONG as u32)]);
+        }
+        let (spec, slot) = (lookup(b"MSET").unwrap(), carousel_protocol::key_slot(b"k"));
+        let request = Request { spec, slot, argv: Argv::new(&buffer, &ranges), version: Version::Resp2 };
+        let now = Now { mono_ns: 0, unix_ms: 0 };
+        let mut out = Vec::new();
+        let refused = shard.execute(now, request, &mut out, |_| Ok(())).unwrap_err().into_text();
+        assert!(refused.starts_with("ERR the arguments of this command are too long"), "{refused}");
+        assert!(out.is_empty() && shard.tables.table(slot).is_empty(), "nothing was executed");
     }
 }

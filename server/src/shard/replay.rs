@@ -4,10 +4,10 @@ use carousel_protocol::{Epoch, Seq, SlotId};
 
 use super::Shard;
 use super::slot::{Incoming, LinkId, Role, Serve};
-use crate::command::{Effect, EffectError, EffectIter};
-use crate::limits::TRANSFER_CHUNK_KEYS;
+use crate::command::{EffectError, EffectIter};
 use crate::persist::record::{RecordHeader, RecordKind};
 use crate::store::{ScanPosition, SlotTable};
+use crate::transfer::source::cut_chunk;
 
 /// No link has this number: it marks a copy that the log is building.
 const FROM_LOG: LinkId = LinkId(u64::MAX);
@@ -168,19 +168,10 @@ impl Shard {
     fn dump_keys(&self, slot: SlotId, write: &mut dyn FnMut(&[u8])) {
         let mut next = Some(ScanPosition::START);
         while let Some(position) = next {
-            let mut effects = Vec::new();
-            next = self.tables.table(slot).scan(
-                self.tables.hasher(),
-                position,
-                TRANSFER_CHUNK_KEYS,
-                &mut |entry| {
-                    let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
-                    Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
-                },
-            );
-            if !effects.is_empty() {
-                write(&effects);
-            }
+            let chunk =
+                cut_chunk(self.tables.table(slot), self.tables.hasher(), position, self.options.limits);
+            next = chunk.next;
+            chunk.parts.iter().for_each(|effects| write(effects));
         }
     }
 

@@ -19,6 +19,9 @@ use crate::replication::message::encode_record;
 use crate::replication::{ToPrimary, ToReplica};
 use crate::store::ScanPosition;
 
+/// Records of a turn that are less than this part of its buffer are copied out of it, to be kept.
+const TAIL_COPIED_BELOW: usize = 4;
+
 /// Records made, or received, since the last turn ended.
 #[derive(Default)]
 pub struct Turn {
@@ -45,6 +48,8 @@ pub struct Turn {
     pub(crate) commits: Vec<usize>,
     /// Transfers could go on at once.
     pub(crate) more: bool,
+    /// The log takes no records any more.
+    pub(crate) log_lost: bool,
 }
 
 /// A change of a slot's set that may be proposed: its primary has done everything that must come before.
@@ -80,7 +85,7 @@ pub struct TurnOutput {
 }
 
 impl Shard {
-    /// Something is to be sent or logged: the turn should be ended.
+    /// Something is to be sent, logged, or told to those who wait: the turn should be ended.
     pub fn has_output(&self) -> bool {
         let turn = &self.turn;
         !turn.log.is_empty()
@@ -89,6 +94,7 @@ impl Shard {
             || !turn.changes.is_empty()
             || !turn.commits.is_empty()
             || turn.more
+            || turn.news
             || self.peers.iter().any(|peer| !peer.out.is_empty())
             || self.links.values().any(|link| !link.out.is_empty() || link.acked < link.received)
     }
@@ -177,10 +183,17 @@ impl Shard {
             return;
         }
         let in_cluster = matches!(self.standing, Standing::Member { .. });
+        let buffer_bytes = self.turn.log.capacity();
         let log = Bytes::from(std::mem::take(&mut self.turn.log));
-        for (index, seq, start, end) in std::mem::take(&mut self.turn.made) {
+        let made = std::mem::take(&mut self.turn.made);
+        // A slice keeps all of the buffer, where the records of others are too, and only the slices are counted.
+        let made_bytes: usize = made.iter().map(|(_, _, start, end)| end - start).sum();
+        let copies = made_bytes < buffer_bytes / TAIL_COPIED_BELOW;
+        for (index, seq, start, end) in made {
             if in_cluster && self.slots[index].lead().is_some() {
-                self.keep_tail(index, seq, log.slice(start..end));
+                let record =
+                    if copies { Bytes::copy_from_slice(&log[start..end]) } else { log.slice(start..end) };
+                self.keep_tail(index, seq, record);
             }
             self.turn.frozen_made.push((index, seq));
         }
@@ -208,7 +221,10 @@ impl Shard {
             .collect();
         let turn = self.turn.number;
         self.turn.number += 1;
-        self.turn.unsure.push_back((turn, std::mem::take(&mut self.turn.frozen_made)));
+        let made = std::mem::take(&mut self.turn.frozen_made);
+        if !self.turn.log_lost {
+            self.turn.unsure.push_back((turn, made));
+        }
         let log = std::mem::take(&mut self.turn.frozen);
         TurnOutput {
             turn,
@@ -247,6 +263,18 @@ impl Shard {
         }
         self.turn.durable = self.turn.durable.max(turn + 1);
         self.turn.news = true;
+    }
+
+    /// The log has failed for good: nothing is acknowledged any more, and nothing expires. Returns false where that was
+    /// known. Slots that are led here serve what other nodes confirm, until they are moved or the process ends.
+    pub fn lose_log(&mut self) -> bool {
+        self.turn.unsure.clear();
+        !std::mem::replace(&mut self.turn.log_lost, true)
+    }
+
+    /// See [`Self::lose_log`].
+    pub fn has_lost_log(&self) -> bool {
+        self.turn.log_lost
     }
 
     fn tell_commits(&mut self) {
@@ -310,5 +338,115 @@ impl Shard {
             slot.serve = super::slot::Serve::Leading;
         }
         self.turn.news = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use carousel_protocol::SlotRun;
+
+    use super::*;
+    use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec, apply};
+    use crate::shard::ShardOptions;
+    use crate::shard::slot::Serve;
+
+    const NOW: Now = Now { mono_ns: 0, unix_ms: 0 };
+
+    fn state_of_one(me: NodeId) -> Arc<ClusterState> {
+        let all = SlotRun {
+            first: SlotId::new(0).unwrap(),
+            last: SlotId::new(SlotId::COUNT - 1).unwrap(),
+            replicas: vec![me],
+            epoch: Epoch(0),
+            recovering: false,
+        };
+        let spec = MemberSpec {
+            id: me,
+            host: "127.0.0.1".into(),
+            port: 7000,
+            peer_port: 17000,
+            shards: 1,
+            weight: 1,
+            zone: String::new(),
+            process: 1,
+        };
+        let create = ConfigCommand::Create {
+            cluster_id: NodeId([9; 20]),
+            members: vec![spec],
+            slots: vec![all],
+            replicas: 1,
+            write_quorum: 1,
+        };
+        let mut state = ClusterState::default();
+        assert_eq!(apply(&mut state, &create), ConfigReply::Done);
+        Arc::new(state)
+    }
+
+    /// The only shard of the only node of a cluster: it leads every slot.
+    fn leading_shard() -> Shard {
+        let me = NodeId([1; 20]);
+        let mut shard = Shard::new(ShardOptions {
+            id: ShardId(0),
+            shard_count: 1,
+            me,
+            hash_seed: 1,
+            log: true,
+            limits: Default::default(),
+        });
+        shard.apply_map(state_of_one(me), Some(Incarnation(1)));
+        let turn = shard.end_turn(NOW).turn;
+        shard.durable(turn);
+        assert!(shard.slots.iter().all(|slot| slot.serve == Serve::Leading));
+        while shard.has_output() {
+            let turn = shard.end_turn(NOW).turn;
+            shard.durable(turn);
+            shard.take_news();
+        }
+        shard
+    }
+
+    #[test]
+    fn a_map_that_changes_who_serves_ends_the_turn_although_nothing_is_logged() {
+        let mut shard = leading_shard();
+        shard.apply_map(state_of_one(NodeId([1; 20])), None);
+        assert!(shard.slots.iter().all(|slot| slot.serve == Serve::Deposed));
+        assert!(shard.has_output(), "parked requests are to look again");
+        assert!(shard.take_news());
+        assert!(!shard.has_output());
+    }
+
+    #[test]
+    fn a_tail_keeps_no_buffer_that_is_full_of_other_records() {
+        let mut shard = leading_shard();
+        let slot = SlotId::new(7).unwrap();
+        for (other_bytes, is_slice) in [(1 << 20, false), (0, true)] {
+            shard.turn.log = Vec::with_capacity(other_bytes + 1200);
+            shard.turn.log.resize(other_bytes, 0);
+            shard.make_record(slot, RecordKind::Effects, &[0; 1000]);
+            shard.freeze_log();
+            let buffer = shard.turn.frozen.pop().unwrap();
+            let tail = &shard.slots[7].replication.as_ref().unwrap().tail;
+            let record = &tail.back().unwrap().record;
+            assert_eq!(record[..], buffer[other_bytes..]);
+            assert_eq!(buffer.as_ptr_range().contains(&record.as_ptr()), is_slice);
+        }
+    }
+
+    #[test]
+    fn a_shard_that_lost_its_log_counts_its_own_copy_for_nothing_new() {
+        let mut shard = leading_shard();
+        assert!(shard.lose_log());
+        assert!(!shard.lose_log(), "it is known");
+        let slot = SlotId::new(7).unwrap();
+        let commit = shard.slot(slot).commit;
+        for _ in 0..5 {
+            shard.make_record(slot, RecordKind::Effects, &[]);
+            shard.end_turn(NOW);
+        }
+        assert!(shard.turn.unsure.is_empty(), "nothing waits for what cannot come");
+        shard.durable(shard.turn.number);
+        assert_eq!(shard.slot(slot).commit, commit);
     }
 }

@@ -185,8 +185,23 @@ impl SlotTable {
         budget: usize,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> Option<ScanPosition> {
+        self.scan_while(hasher, from, budget, &mut |entry| {
+            visit(entry);
+            true
+        })
+    }
+
+    /// As [`Self::scan`], which also ends behind the position of a key for which `visit` returns false.
+    pub fn scan_while(
+        &self,
+        hasher: &KeyHasher,
+        from: ScanPosition,
+        budget: usize,
+        visit: &mut dyn FnMut(EntryRef<'_>) -> bool,
+    ) -> Option<ScanPosition> {
         let budget = budget.max(1);
         let mut visited = 0;
+        let mut wanted = true;
         let mut position = from.get();
         loop {
             let first_hash = ScanPosition::new(position)?.first_hash();
@@ -201,20 +216,20 @@ impl SlotTable {
             let mut last_tag = None;
             for entry in &segment.entries()[segment.lower_bound(first_tag)..] {
                 let tag = entry.tag();
-                if visited >= budget && last_tag != Some(tag) {
+                if (visited >= budget || !wanted) && last_tag != Some(tag) {
                     return ScanPosition::new(prefix | u64::from(tag) << tag_shift);
                 }
                 let is_before = splits_tag
                     && tag == first_tag
                     && ScanPosition::of_hash(hasher.hash(entry.as_ref().key())) < from;
                 if !is_before {
-                    visit(entry.as_ref());
+                    wanted &= visit(entry.as_ref());
                     visited += 1;
                     last_tag = Some(tag);
                 }
             }
             position = prefix + (1 << (tag_shift + 16));
-            if visited >= budget {
+            if visited >= budget || !wanted {
                 return ScanPosition::new(position);
             }
         }
@@ -222,22 +237,21 @@ impl SlotTable {
 
     /// Looks for keys whose expiry lies before `now_ms` (Unix ms), stepping as [`Self::scan`] does.
     ///
-    /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory.
+    /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory. Ends early
+    /// where `due` returns false.
     pub fn expire_step(
         &self,
         hasher: &KeyHasher,
         from: ScanPosition,
         now_ms: u64,
         budget: usize,
-        due: &mut dyn FnMut(EntryRef<'_>),
+        due: &mut dyn FnMut(EntryRef<'_>) -> bool,
     ) -> Option<ScanPosition> {
         if self.volatile_len == 0 {
             return None;
         }
-        self.scan(hasher, from, budget, &mut |entry| {
-            if entry.expire_at_ms().is_some_and(|at| at < now_ms) {
-                due(entry);
-            }
+        self.scan_while(hasher, from, budget, &mut |entry| {
+            entry.expire_at_ms().is_none_or(|at| at >= now_ms) || due(entry)
         })
     }
 

@@ -4,10 +4,50 @@ use bytes::Bytes;
 use carousel_protocol::{Position, SlotId};
 
 use crate::command::Effect;
+use crate::limits::ShardLimits;
 use crate::replication::ToReplica;
 use crate::shard::slot::{FollowerState, PeerIndex};
 use crate::shard::{InFlight, Shard};
-use crate::store::ScanPosition;
+use crate::store::{KeyHasher, ScanPosition, SlotTable};
+
+/// Some neighbouring keys of a table, as effects that set them.
+pub(crate) struct Chunk {
+    /// Encoded effects. Each part fits a record: it ends with the first key that brings it to `chunk_bytes`.
+    pub(crate) parts: Vec<Vec<u8>>,
+    /// Number of keys.
+    pub(crate) keys: u64,
+    /// Where the next chunk begins.
+    pub(crate) next: Option<ScanPosition>,
+}
+
+/// Cuts the chunk that begins at `from`. It ends with the first key, or the last of the keys that share a position
+/// with it, that brings it to `chunk_bytes`: so however long values are, about one more than wanted is copied.
+pub(crate) fn cut_chunk(
+    table: &SlotTable,
+    hasher: &KeyHasher,
+    from: ScanPosition,
+    limits: ShardLimits,
+) -> Chunk {
+    let mut chunk = Chunk { parts: Vec::new(), keys: 0, next: Some(from) };
+    let mut part = Vec::new();
+    while let Some(position) = chunk.next
+        && chunk.parts.is_empty()
+    {
+        chunk.next = table.scan_while(hasher, position, limits.chunk_keys, &mut |entry| {
+            chunk.keys += 1;
+            let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
+            Effect::Set { key, value, expire_at_ms }.encode(&mut part);
+            if part.len() >= limits.chunk_bytes {
+                chunk.parts.push(std::mem::take(&mut part));
+            }
+            chunk.parts.is_empty()
+        });
+    }
+    if !part.is_empty() {
+        chunk.parts.push(part);
+    }
+    chunk
+}
 
 impl Shard {
     /// Queues a transfer of the slot to a follower. Copies that count for W go before newcomers of a move.
@@ -61,29 +101,16 @@ impl Shard {
             }
             FollowerState::Detached | FollowerState::Offered | FollowerState::InStep => return (true, 0),
         };
-        let mut effects = Vec::new();
-        let mut keys = 0;
-        let limits = self.options.limits;
-        let table = self.tables.table(slot);
-        let mut next = Some(from);
-        while let Some(position) = next {
-            next = table.scan(self.tables.hasher(), position, limits.chunk_keys, &mut |entry| {
-                keys += 1;
-                let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
-                Effect::Set { key, value, expire_at_ms }.encode(&mut effects);
-            });
-            if effects.len() >= limits.chunk_bytes {
-                break;
-            }
-        }
-        let bytes = effects.len();
-        self.counters.keys_sent += keys;
+        let chunk = cut_chunk(self.tables.table(slot), self.tables.hasher(), from, self.options.limits);
+        let bytes = chunk.parts.iter().map(Vec::len).sum::<usize>();
+        self.counters.keys_sent += chunk.keys;
         self.counters.bytes_sent += bytes as u64;
-        self.counters.plan_keys_sent += keys;
+        self.counters.plan_keys_sent += chunk.keys;
         self.counters.plan_bytes_sent += bytes as u64;
-        if bytes > 0 {
+        for effects in chunk.parts {
             self.send_part(slot, peer, attach, effects.into());
         }
+        let next = chunk.next;
         let state = match next {
             Some(position) => FollowerState::Filling(position),
             None => FollowerState::InStep,
@@ -122,5 +149,41 @@ impl Shard {
         link.sent += 1;
         link.transfer_bytes += transfer_bytes;
         link.in_flight.push_back(InFlight { count: link.sent, slot, attach, seq: None, transfer_bytes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::EffectIter;
+
+    #[test]
+    fn no_part_of_a_chunk_is_longer_than_one_key_more_than_wanted() {
+        let hasher = KeyHasher::new(5);
+        let mut table = SlotTable::new();
+        let value = |i: u32| vec![b'x'; if i.is_multiple_of(3) { 3000 } else { 10 }];
+        for i in 0..20_000u32 {
+            let key = i.to_string();
+            table.set(&hasher, hasher.hash(key.as_bytes()), key.as_bytes(), &value(i), None);
+        }
+        let limits = ShardLimits { chunk_bytes: 1000, ..ShardLimits::default() };
+        let (mut next, mut seen, mut shared) = (Some(ScanPosition::START), Vec::new(), 0);
+        while let Some(from) = next {
+            let chunk = cut_chunk(&table, &hasher, from, limits);
+            let before = seen.len();
+            for part in &chunk.parts {
+                assert!(part.len() < 1000 + 3000 + 50, "{} bytes", part.len());
+                for effect in EffectIter::new(part) {
+                    let key = std::str::from_utf8(effect.unwrap().key().unwrap()).unwrap();
+                    seen.push(key.parse::<u32>().unwrap());
+                }
+            }
+            assert_eq!(chunk.keys, (seen.len() - before) as u64);
+            shared += usize::from(chunk.parts.len() > 1);
+            next = chunk.next;
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..20_000).collect::<Vec<_>>(), "every key once");
+        assert!(shared > 0, "some long keys share a position");
     }
 }

@@ -218,6 +218,24 @@ fn strangers_and_processes_at_another_members_address_do_not_register() {
 }
 
 #[test]
+fn a_node_without_shards_or_with_more_than_there_can_be_is_no_member() {
+    let mut state = created();
+    for shards in [0, SHARDS_MAX + 1, u16::MAX] {
+        let odd = |n, process| MemberSpec { shards, ..spec(n, process) };
+        let why = apply_refused(&mut state, &ConfigCommand::AddMember(odd(4, 1)));
+        assert!(why.contains(&format!("{shards} shards")), "{why}");
+        let register = ConfigCommand::Register { spec: odd(1, 2), expected: Incarnation(1) };
+        apply_refused(&mut state, &register);
+        let ConfigCommand::Create { cluster_id, slots, replicas, write_quorum, .. } = create_command() else {
+            unreachable!()
+        };
+        let members = vec![spec(1, 1), spec(2, 1), odd(3, 1)];
+        let create = ConfigCommand::Create { cluster_id, members, slots, replicas, write_quorum };
+        apply_refused(&mut ClusterState::default(), &create);
+    }
+}
+
+#[test]
 fn a_change_is_judged_slot_by_slot() {
     let mut state = created();
     let first = ConfigCommand::ChangeSlots { changes: vec![change(10, 19, 1, &[3, 2])], epoch: None };

@@ -33,7 +33,7 @@ use super::slot::{LinkId, PeerIndex};
 use crate::Now;
 use crate::control::{ControlRequest, ToControl};
 use crate::metrics::{NodeView, ShardMetrics};
-use crate::peer::link::LinkOut;
+use crate::peer::link::{LinkIn, LinkOut};
 use crate::runtime::Runtime;
 
 /// What the tasks of a shard share.
@@ -54,7 +54,7 @@ pub struct ShardHandle {
     mailboxes: Vec<Sender<ToShard>>,
     control: tokio::sync::mpsc::UnboundedSender<ToControl>,
     pub(crate) links_out: RefCell<BTreeMap<PeerIndex, Rc<LinkOut>>>,
-    pub(crate) links_in: RefCell<BTreeMap<LinkId, Rc<LinkOut>>>,
+    pub(crate) links_in: RefCell<BTreeMap<LinkId, Rc<LinkIn>>>,
     next_link: Cell<u64>,
     clock: std::time::Instant,
     park_ns: Cell<u64>,

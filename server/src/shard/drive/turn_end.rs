@@ -1,6 +1,6 @@
 //! The end of a turn: what it made goes to replicas and into the log, and when it is durable, acks and replies go.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +25,6 @@ pub(super) struct TurnEnd {
     seals: RefCell<Vec<SealAnswer>>,
     /// Seals asked for before this process may say anything of its copies.
     early_seals: RefCell<Vec<EarlySeal>>,
-    log_failed: Cell<bool>,
 }
 
 /// Who asked for a seal, and what it is told when the promise is durable.
@@ -69,24 +68,35 @@ impl ShardHandle {
         }
         self.send_to_replicas(output.to_replicas);
         let seals = self.turn_end.seals.take();
-        let mut syncs = false;
-        if let Some(log) = self.log.borrow_mut().as_mut() {
-            match log.append(&output.log, output.turn, !seals.is_empty()) {
-                Ok(waits) => syncs = waits,
-                Err(error) => {
-                    // What could not be written is never acknowledged: neither here nor to a primary.
-                    self.log_failed(&error);
-                    return false;
+        let log = self
+            .log
+            .borrow_mut()
+            .as_mut()
+            .map_or(Ok(false), |log| log.append(&output.log, output.turn, !seals.is_empty()));
+        match log {
+            Ok(syncs) => {
+                let unsynced = Unsynced { turn: output.turn, to_primaries: output.to_primaries, seals };
+                self.turn_end.unsynced.borrow_mut().push_back(unsynced);
+                if !syncs {
+                    self.synced(output.turn);
                 }
             }
+            // What could not be written is never acknowledged: neither here nor to a primary.
+            Err(error) => self.log_failed(&error),
         }
-        let unsynced = Unsynced { turn: output.turn, to_primaries: output.to_primaries, seals };
-        self.turn_end.unsynced.borrow_mut().push_back(unsynced);
-        if !syncs {
-            self.synced(output.turn);
-        }
+        self.tell_news();
+        // A change is ready by what earlier turns made durable, so it is proposed whatever became of this one; its slot
+        // waits for the outcome.
         self.propose(output.changes);
         output.more
+    }
+
+    /// Wakes those who wait for something that may have happened.
+    fn tell_news(&self) {
+        if self.core.borrow_mut().take_news() {
+            self.wake_waiting();
+        }
+        self.end_batch();
     }
 
     /// Everything of the turns up to `turn` is as durable as `appendfsync` says.
@@ -97,8 +107,8 @@ impl ShardHandle {
             let Some(next) = unsynced.pop_front_if(|next| next.turn <= turn) else { break };
             drop(unsynced);
             for (link, bytes) in next.to_primaries {
-                if let Some(out) = self.links_in.borrow().get(&link) {
-                    out.send(bytes);
+                if let Some(inbound) = self.links_in.borrow().get(&link) {
+                    inbound.out.send(bytes);
                 }
             }
             for (reply, reports) in next.seals {
@@ -107,10 +117,7 @@ impl ShardHandle {
         }
         let sends = self.core.borrow_mut().take_sends();
         self.send_to_replicas(sends);
-        if self.core.borrow_mut().take_news() {
-            self.wake_waiting();
-        }
-        self.end_batch();
+        self.tell_news();
     }
 
     fn send_to_replicas(&self, sends: Vec<(PeerIndex, Vec<u8>)>) {
@@ -150,12 +157,16 @@ impl ShardHandle {
         }
     }
 
-    /// Says so once: to the operator, and to the control thread.
+    /// This shard acknowledges nothing more, so it follows no one. Says so once: to the operator, and to the control
+    /// thread.
     pub(super) fn log_failed(&self, error: &dyn std::error::Error) {
-        if !self.turn_end.log_failed.replace(true) {
-            tracing::error!(%error, "this shard acknowledges nothing more");
-            let _ = self.control.send(ToControl::LogFailed);
+        if !self.core.borrow_mut().lose_log() {
+            return;
         }
+        tracing::error!(%error, "this shard acknowledges nothing more");
+        let _ = self.control.send(ToControl::LogFailed);
+        self.links_in.borrow().values().for_each(|inbound| inbound.out.close());
+        self.turn_end.unsynced.take();
     }
 }
 

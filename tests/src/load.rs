@@ -56,7 +56,11 @@ pub struct Met {
 impl Load {
     /// Starts `writers` clients and waits until each has written all its keys.
     pub async fn start(cluster: &Cluster, writers: u32) -> Self {
-        let addresses: Vec<_> = cluster.nodes.iter().map(Server::address).collect();
+        Self::start_at(cluster.nodes.iter().map(Server::address).collect(), writers).await
+    }
+
+    /// The same, of a cluster of which some nodes are at these addresses.
+    pub async fn start_at(addresses: Vec<String>, writers: u32) -> Self {
         let start = |number: u32| {
             let shared = Arc::new(Shared::default());
             let keys = (0..KEYS).map(|n| (format!("writer:{number}:{n}"), Known::default())).collect();
@@ -104,7 +108,15 @@ impl Met {
     /// # Panics
     /// If one did.
     pub async fn assert_nothing_lost(&mut self, cluster: &Cluster) {
-        let mut client = cluster.client().await;
+        self.assert_nothing_lost_at(cluster.nodes.iter().map(Server::address).collect()).await;
+    }
+
+    /// The same, of a cluster of which some nodes are at these addresses.
+    ///
+    /// # Panics
+    /// If one did.
+    pub async fn assert_nothing_lost_at(&mut self, addresses: Vec<String>) {
+        let mut client = connect(addresses).await.expect("the cluster answers");
         for writer in &mut self.writers {
             let keys: Vec<_> = writer.keys.keys().cloned().collect();
             for key in keys {

@@ -170,6 +170,14 @@ impl Server {
     /// If it does not end well.
     pub async fn stop(&mut self) {
         self.signal(Signal::TERM);
+        self.await_end().await;
+    }
+
+    /// Waits for the end of a node that was told to stop.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub async fn await_end(&mut self) {
         let mut child = self.child.take().expect("it runs");
         let status = eventually("a stopped node ends", async || match child.try_wait() {
             Ok(Some(status)) => Ok(status),

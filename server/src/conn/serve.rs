@@ -69,7 +69,11 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                 connection.handle.news().await;
                 connection.handle.metrics.blocked_clients.sub(1);
             }
-            Pause::Control(request) => connection.ask_control(request).await,
+            Pause::Control(request) => {
+                if connection.ask_control(request).await.is_break() {
+                    return;
+                }
+            }
             Pause::Close => {
                 // The client may not have read its error yet; a close with unread input would reset it away.
                 let _ = writer.shutdown().await;
@@ -486,11 +490,18 @@ impl Connection {
         }
     }
 
-    async fn ask_control(&mut self, request: ControlRequest) {
-        let reply = self.handle.ask_control(request).await;
-        match reply {
-            Ok(json) => ReplyWriter::new(&mut self.batch.out, self.session.version).bulk(json.as_bytes()),
-            Err(text) => ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text),
+    /// Answers with what the control thread says; a node that is stopping ends the connection without a reply, as Redis
+    /// does for SHUTDOWN.
+    async fn ask_control(&mut self, request: ControlRequest) -> ControlFlow<()> {
+        let Some(answer) = self.handle.ask_control(request).await else { return ControlFlow::Break(()) };
+        let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
+        match answer {
+            Ok(json) => reply.bulk(json.as_bytes()),
+            Err(text) => {
+                self.handle.metrics.errors.add(1);
+                reply.error(&text);
+            }
         }
+        ControlFlow::Continue(())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use carousel_tests::{Server, eventually};
+use carousel_tests::{Server, bulk, eventually};
 use redis::AsyncCommands;
 
 const SYNC: [&str; 3] = ["always", "everysec", "no"];
@@ -182,4 +182,16 @@ async fn flushing_lasts() {
     server.crash_and_restart().await;
     assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 11);
     assert_holds(&server, 1_000..1_010).await;
+}
+
+#[tokio::test]
+async fn shutdown_closes_the_connection_without_a_reply_and_keeps_everything() {
+    let mut server = Server::start_new(&[("shards", "2")]).await;
+    let mut raw = server.raw().await;
+    raw.call("SET kept yes").await;
+    raw.send(b"SHUTDOWN\r\n").await;
+    assert_eq!(String::from_utf8_lossy(&raw.until_closed().await), "");
+    server.await_end().await;
+    server.start().await;
+    assert_eq!(bulk(server.raw().await.call("GET kept").await), b"yes");
 }

@@ -217,12 +217,11 @@ impl ShardHandle {
         }
     }
 
-    /// Asks the control thread.
-    pub(crate) async fn ask_control(&self, request: ControlRequest) -> Result<String, String> {
+    /// Asks the control thread; `None` when it stops before it answers.
+    pub(crate) async fn ask_control(&self, request: ControlRequest) -> Option<Result<String, String>> {
         let (reply, answer) = oneshot::channel();
-        let gone = || "ERR The node is stopping".to_string();
-        self.control.send(ToControl::Request { request, reply }).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.control.send(ToControl::Request { request, reply }).ok()?;
+        answer.await.ok()
     }
 
     fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {

@@ -63,7 +63,7 @@ impl Load {
     pub async fn start_at(addresses: Vec<String>, writers: u32) -> Self {
         let start = |number: u32| {
             let shared = Arc::new(Shared::default());
-            let keys = (0..KEYS).map(|n| (format!("writer:{number}:{n}"), Known::default())).collect();
+            let keys = (0..KEYS).map(|n| (format!("redis-rs:{number}:{n}"), Known::default())).collect();
             let writer = Writer { shared: shared.clone(), addresses: addresses.clone(), keys };
             (shared, tokio::spawn(writer.run()))
         };

@@ -229,8 +229,8 @@ impl Shard {
         slot.commit = commit;
         self.turn.commits.push(index);
         self.turn.news = true;
-        if slot.serve == Serve::Waiting && commit >= barrier {
-            slot.serve = Serve::Leading;
+        if self.serve[index] == Serve::Waiting && commit >= barrier {
+            self.serve[index] = Serve::Leading;
             self.turn.more |= !self.changes_queued.is_empty();
             self.refresh_serve(index);
         }
@@ -250,14 +250,13 @@ impl Shard {
         let in_step = |f: &&Follower| f.member && f.state == FollowerState::InStep;
         let copies = 1 + lead.followers.iter().filter(in_step).count();
         let enough = copies >= self.write_quorum_of(lead.set.len());
-        let slot = &mut self.slots[index];
-        let serve = match (slot.serve, enough) {
+        let serve = match (self.serve[index], enough) {
             (Serve::Leading, false) => Serve::LeadingReadOnly,
             (Serve::LeadingReadOnly, true) => Serve::Leading,
             (same, _) => same,
         };
-        if serve != slot.serve {
-            slot.serve = serve;
+        if serve != self.serve[index] {
+            self.serve[index] = serve;
             self.turn.news = true;
         }
     }

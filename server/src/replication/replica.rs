@@ -101,9 +101,9 @@ impl Shard {
             }
             ToReplica::Freeze { slot, .. } => {
                 if let Some(index) = self.attached_index(link, slot)
-                    && self.slots[index].serve == Serve::Elsewhere
+                    && self.serve[index] == Serve::Elsewhere
                 {
-                    self.slots[index].serve = Serve::Waiting;
+                    self.serve[index] = Serve::Waiting;
                 }
             }
             ToReplica::Unfreeze { slot, .. } => {
@@ -254,9 +254,8 @@ impl Shard {
 
     /// The primary's promise to hand the slot over is void: its requests go back where the map says.
     pub(crate) fn stop_waiting_for_handover(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        if slot.serve == Serve::Waiting && slot.lead().is_none() {
-            slot.serve = Serve::Elsewhere;
+        if self.serve[index] == Serve::Waiting && self.slots[index].lead().is_none() {
+            self.serve[index] = Serve::Elsewhere;
             self.turn.news = true;
         }
     }

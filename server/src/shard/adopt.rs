@@ -57,8 +57,10 @@ impl Shard {
 
     /// The agreed state does not name this process (any more): whoever it names may lead before this one hears of it.
     fn stop_leading(&mut self) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.lead().is_some()) {
-            slot.serve = Serve::Deposed;
+        for (slot, serve) in self.slots.iter().zip(&mut self.serve) {
+            if slot.lead().is_some() {
+                *serve = Serve::Deposed;
+            }
         }
     }
 
@@ -76,7 +78,8 @@ impl Shard {
                 }
                 self.drop_copy(slot);
             }
-            self.slot_mut(slot).serve = Serve::Elsewhere;
+            let index = self.index(slot);
+            self.serve[index] = Serve::Elsewhere;
         }
     }
 
@@ -129,7 +132,7 @@ impl Shard {
         let state = &mut self.slots[index];
         let effect_seq = state.last_seq;
         state.commit = state.last_seq;
-        state.serve = Serve::Waiting;
+        self.serve[index] = Serve::Waiting;
         let barrier = state.last_seq.next();
         let replication = state.replication_mut();
         replication.link = None;
@@ -148,7 +151,7 @@ impl Shard {
         });
         self.make_record(slot, RecordKind::Barrier, &[]);
         if is_planted(Bug::NoBarrier) {
-            self.slots[index].serve = Serve::Leading;
+            self.serve[index] = Serve::Leading;
             self.slots[index].commit = barrier;
         }
         self.set_followers(slot);
@@ -168,11 +171,11 @@ impl Shard {
         // First the followers: a copy that is not followed any more must not hear of the epoch that it is dropped in.
         self.set_followers(slot);
         self.make_record(slot, RecordKind::Barrier, &[]);
-        let state = &mut self.slots[index];
-        if matches!(state.serve, Serve::Frozen | Serve::Deposed) {
+        if matches!(self.serve[index], Serve::Frozen | Serve::Deposed) {
             // One that was deposed before it ever served still has its barrier to commit.
+            let state = &self.slots[index];
             let begun = state.commit >= state.lead().expect("leads").barrier;
-            state.serve = if begun { Serve::Leading } else { Serve::Waiting };
+            self.serve[index] = if begun { Serve::Leading } else { Serve::Waiting };
             self.turn.news = true;
         }
         self.refresh_serve(index);
@@ -183,7 +186,7 @@ impl Shard {
         self.end_change(index);
         self.clear_tail(index);
         let slot = &mut self.slots[index];
-        slot.serve = Serve::Elsewhere;
+        self.serve[index] = Serve::Elsewhere;
         // The table has everything that was executed here, committed or not.
         slot.commit = slot.last_seq;
         let replication = slot.replication_mut();

@@ -148,9 +148,8 @@ impl Shard {
     /// A command that changes all slots of the node, as FLUSHALL, must not pass over those that are just being handed
     /// over, and must not be held for want of replicas.
     fn refuse_write_on_all(&self) -> Option<&'static str> {
-        let led = self.slots.iter().filter(|slot| slot.lead().is_some());
-        led.filter(|slot| slot.serve != Serve::Leading).map(|slot| slot.serve).next().map(|serve| match serve
-        {
+        let led = self.slots.iter().zip(&self.serve).filter(|(slot, _)| slot.lead().is_some());
+        led.map(|(_, serve)| *serve).find(|serve| *serve != Serve::Leading).map(|serve| match serve {
             Serve::LeadingReadOnly => super::route::NO_REPLICAS,
             Serve::Leading | Serve::Waiting | Serve::Frozen | Serve::Deposed | Serve::Elsewhere => {
                 super::route::TRY_AGAIN
@@ -159,10 +158,9 @@ impl Shard {
     }
 
     fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {
-        let (slots, local) = (&self.slots, self.tables.local_slots());
-        let owned = |slot: SlotId| {
-            matches!(slots[local.index_of(slot)].serve, Serve::Leading | Serve::LeadingReadOnly)
-        };
+        let (serve, local) = (&self.serve, self.tables.local_slots());
+        let owned =
+            |slot: SlotId| matches!(serve[local.index_of(slot)], Serve::Leading | Serve::LeadingReadOnly);
         let mut exec = Exec {
             now,
             tables: &mut self.tables,
@@ -201,7 +199,7 @@ impl Shard {
     }
 
     fn leads(&self, slot: SlotId) -> bool {
-        matches!(self.slot(slot).serve, Serve::Leading | Serve::LeadingReadOnly)
+        matches!(self.serve(slot), Serve::Leading | Serve::LeadingReadOnly)
     }
 
     fn is_open(&self, slot: SlotId) -> bool {
@@ -259,8 +257,8 @@ impl Shard {
         if self.has_lost_log() {
             return false;
         }
-        let (slots, local) = (&self.slots, self.tables.local_slots());
-        let owned = |slot: SlotId| slots[local.index_of(slot)].serve == Serve::Leading;
+        let (serve, local) = (&self.serve, self.tables.local_slots());
+        let owned = |slot: SlotId| serve[local.index_of(slot)] == Serve::Leading;
         let removed =
             self.expire_cycle.step(&mut self.tables, &mut self.effects, &owned, now.unix_ms, budget);
         if !self.effects.is_empty() {
@@ -302,7 +300,7 @@ mod tests {
         });
         let slot = carousel_protocol::key_slot(b"key");
         let index = shard.index(slot);
-        shard.slots[index].serve = serve;
+        shard.serve[index] = serve;
         let ranges = [(0, 3), (3, 6), (6, 7)].map(|(start, end)| ArgRange { start, end });
         let argv = Argv::new(b"SETkeyv", &ranges);
         let request = Request { spec: lookup(b"SET").unwrap(), slot, argv, version: Version::Resp2 };

@@ -25,7 +25,7 @@ use crate::command::{EffectSink, ExpireCycle, Tables};
 use crate::config::ClusterState;
 use crate::limits::ShardLimits;
 use crate::replication::Frames;
-use crate::shard::slot::{LinkId, PeerIndex, Slot};
+use crate::shard::slot::{LinkId, PeerIndex, Serve, Slot};
 use crate::store::KeyHasher;
 
 pub use execute::{Hold, HoldState, Request, Room};
@@ -94,6 +94,8 @@ pub struct Shard {
     /// The keys.
     pub tables: Tables,
     pub(crate) slots: Vec<Slot>,
+    /// By slot as well, and asked first by every request: a byte each, close together, so that it is in the cache.
+    pub(crate) serve: Vec<Serve>,
     pub(crate) effects: EffectSink,
     pub(crate) turn: turn::Turn,
     pub(crate) peers: Vec<Peer>,
@@ -176,12 +178,14 @@ impl Shard {
     /// A shard without keys, on its own.
     pub fn new(options: ShardOptions) -> Self {
         let tables = Tables::new(options.id, options.shard_count, KeyHasher::new(options.hash_seed));
-        let slots = tables.slots().map(|_| Slot::lone()).collect();
+        let slots: Vec<_> = tables.slots().map(|_| Slot::lone()).collect();
+        let serve = vec![Serve::Leading; slots.len()];
         let mut effects = EffectSink::new();
         effects.set_recording(options.log);
         Self {
             tables,
             slots,
+            serve,
             effects,
             options,
             standing: Standing::Lone,
@@ -229,7 +233,7 @@ impl Shard {
         for (index, slot) in self.tables.slots().enumerate() {
             let keys = self.tables.table(slot).len() as u64;
             counts.held += keys;
-            if !matches!(self.slots[index].serve, slot::Serve::Elsewhere) {
+            if !matches!(self.serve[index], Serve::Elsewhere) {
                 counts.led += keys;
             }
         }
@@ -241,14 +245,15 @@ impl Shard {
         self.tables.local_slots().slot_at(index).expect("indices come from slots")
     }
 
+    /// Whether commands are executed on the slot here.
+    #[inline]
+    pub fn serve(&self, slot: SlotId) -> Serve {
+        self.serve[self.tables.local_index(slot)]
+    }
+
     /// The slot's state.
     pub fn slot(&self, slot: SlotId) -> &Slot {
         &self.slots[self.tables.local_index(slot)]
-    }
-
-    pub(crate) fn slot_mut(&mut self, slot: SlotId) -> &mut Slot {
-        let index = self.tables.local_index(slot);
-        &mut self.slots[index]
     }
 
     /// The peer that holds copies of `slot` on `node`, made known and asked to be dialled if it is new.

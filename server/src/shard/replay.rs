@@ -225,6 +225,6 @@ impl Shard {
         let replication = slot.replication_mut();
         replication.complete = true;
         // A member's copy is not a lone node's to serve, whatever became of the node's memory of its cluster.
-        slot.serve = Serve::Elsewhere;
+        self.serve[index] = Serve::Elsewhere;
     }
 }

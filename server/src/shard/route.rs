@@ -37,7 +37,7 @@ impl Shard {
     /// May a request that writes, or not, execute on the slot now? Hot: one comparison when it may.
     #[inline]
     pub fn admit(&self, slot: SlotId, write: bool) -> Result<(), Refusal> {
-        match self.slot(slot).serve {
+        match self.serve(slot) {
             Serve::Leading => Ok(()),
             other => self.admit_slowly(slot, write, other),
         }

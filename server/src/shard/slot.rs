@@ -35,8 +35,6 @@ pub enum Serve {
 
 /// A slot's state; the keys are in `Tables` under the same index.
 pub struct Slot {
-    /// Asked first by every request.
-    pub serve: Serve,
     /// Last record made here as primary, or logged here as replica.
     pub last_seq: Seq,
     /// As primary: everything up to here is on W copies. As replica: everything up to here is applied.
@@ -231,7 +229,7 @@ pub struct Incoming {
 impl Slot {
     /// A lone node's slot: all are its own.
     pub fn lone() -> Self {
-        Self { serve: Serve::Leading, last_seq: Seq(0), commit: Seq(0), replication: None }
+        Self { last_seq: Seq(0), commit: Seq(0), replication: None }
     }
 
     /// The replication state, made on first use.

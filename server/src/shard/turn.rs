@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 
-use super::slot::{FollowerState, LinkId, PeerIndex, Role};
+use super::slot::{FollowerState, LinkId, PeerIndex, Role, Serve, Slot};
 use super::{InFlight, Reservation, Shard, Standing};
 use crate::Now;
 use crate::command::EffectIter;
@@ -310,9 +310,7 @@ impl Shard {
             Standing::Lone | Standing::Reserved { .. } => {}
         }
         self.standing = Standing::Reserved { until_ns, token };
-        for slot in &mut self.slots {
-            slot.serve = super::slot::Serve::Elsewhere;
-        }
+        self.serve.fill(Serve::Elsewhere);
         Reservation::Made
     }
 
@@ -330,13 +328,9 @@ impl Shard {
 
     fn set_lone(&mut self) {
         self.standing = Standing::Lone;
-        for slot in &mut self.slots {
-            assert!(
-                slot.replication.as_ref().is_none_or(|r| r.role == Role::Outside),
-                "a lone node is in no set"
-            );
-            slot.serve = super::slot::Serve::Leading;
-        }
+        let outside = |slot: &Slot| slot.replication.as_ref().is_none_or(|r| r.role == Role::Outside);
+        assert!(self.slots.iter().all(outside), "a lone node is in no set");
+        self.serve.fill(Serve::Leading);
         self.turn.news = true;
     }
 }
@@ -398,7 +392,7 @@ mod tests {
         shard.apply_map(state_of_one(me), Some(Incarnation(1)));
         let turn = shard.end_turn(NOW).turn;
         shard.durable(turn);
-        assert!(shard.slots.iter().all(|slot| slot.serve == Serve::Leading));
+        assert!(shard.serve.iter().all(|serve| *serve == Serve::Leading));
         while shard.has_output() {
             let turn = shard.end_turn(NOW).turn;
             shard.durable(turn);
@@ -411,7 +405,7 @@ mod tests {
     fn a_map_that_changes_who_serves_ends_the_turn_although_nothing_is_logged() {
         let mut shard = leading_shard();
         shard.apply_map(state_of_one(NodeId([1; 20])), None);
-        assert!(shard.slots.iter().all(|slot| slot.serve == Serve::Deposed));
+        assert!(shard.serve.iter().all(|serve| *serve == Serve::Deposed));
         assert!(shard.has_output(), "parked requests are to look again");
         assert!(shard.take_news());
         assert!(!shard.has_output());

@@ -64,7 +64,7 @@ impl Shard {
             }
             let slot = self.changes_queued.pop_front().expect("counted");
             let index = self.index(slot);
-            let serve = self.slots[index].serve;
+            let serve = self.serve[index];
             let Some(lead) = self.slots[index].lead_mut() else { continue };
             let Change::Queued { target } = &lead.change else { continue };
             if serve == Serve::Waiting {
@@ -82,7 +82,7 @@ impl Shard {
     pub(crate) fn advance_change(&mut self, index: usize) {
         let slot = self.slot_at(index);
         let me = self.options.me;
-        let serve = self.slots[index].serve;
+        let serve = self.serve[index];
         let last_seq = self.slots[index].last_seq;
         let commit = self.slots[index].commit;
         let Some(lead) = self.slots[index].lead_mut() else { return };
@@ -113,7 +113,7 @@ impl Shard {
                 if hands_over && !is_planted(Bug::SkippedFreeze) {
                     let peer = to.expect("in step");
                     ToReplica::Freeze { slot, epoch }.encode(&mut self.peers[peer].out);
-                    self.slots[index].serve = Serve::Frozen;
+                    self.serve[index] = Serve::Frozen;
                     self.turn.news = true;
                 }
                 self.advance_change(index);
@@ -172,7 +172,7 @@ impl Shard {
             self.reopen(index);
             self.offer_to_successors(index);
             self.set_followers(slot);
-            if self.slots[index].serve == Serve::Deposed {
+            if self.serve[index] == Serve::Deposed {
                 self.depose(index);
             }
         }
@@ -196,7 +196,7 @@ impl Shard {
     /// first counts; if its coordinator has died or come too late, the slot goes on as it was.
     pub(crate) fn depose(&mut self, index: usize) {
         self.reopen(index);
-        self.slots[index].serve = Serve::Deposed;
+        self.serve[index] = Serve::Deposed;
         self.turn.news = true;
         let lead = self.slots[index].lead().expect("only a primary is deposed");
         if matches!(lead.change, Change::Proposed { .. }) {
@@ -220,8 +220,8 @@ impl Shard {
         let (target, epoch) = (target.clone(), lead.epoch);
         let to = lead.followers.iter().find(|f| f.node == target[0]).map(|f| f.peer);
         lead.change = Change::Filling { target };
-        if self.slots[index].serve == Serve::Frozen {
-            self.slots[index].serve = Serve::Leading;
+        if self.serve[index] == Serve::Frozen {
+            self.serve[index] = Serve::Leading;
             self.turn.news = true;
             if let Some(peer) = to.filter(|peer| self.peers[*peer].up) {
                 ToReplica::Unfreeze { slot, epoch }.encode(&mut self.peers[peer].out);

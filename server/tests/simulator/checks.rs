@@ -86,7 +86,7 @@ impl World {
                 continue;
             }
             let state = core.slot(slot);
-            let serves = is_serving(state.serve);
+            let serves = is_serving(core.serve(slot));
             if serves {
                 let epoch = state.lead().expect("whoever serves leads").epoch;
                 let of_epoch = *self.checks.primaries.entry((slot, epoch)).or_insert((node, life));
@@ -131,7 +131,7 @@ impl World {
         self.nodes[node].process.as_ref().is_some_and(|process| process.life == life)
             && self.seat_of(node, slot).is_some_and(|seat| {
                 let process = self.nodes[node].process.as_ref().expect("alive");
-                is_serving(process.seats[seat].core.slot(slot).serve)
+                is_serving(process.seats[seat].core.serve(slot))
             })
     }
 
@@ -178,7 +178,8 @@ impl World {
             let primary = self.core_of(run.primary(), slot);
             let leader = primary.slot(slot);
             let Some(lead) = leader.lead() else { return Err(format!("slot {slot}: nobody leads")) };
-            if leader.serve != Serve::Leading || lead.epoch != run.epoch || lead.change != Change::None {
+            if primary.serve(slot) != Serve::Leading || lead.epoch != run.epoch || lead.change != Change::None
+            {
                 return Err(self.describe(slot));
             }
             if leader.commit != leader.last_seq {
@@ -217,12 +218,13 @@ impl World {
             if machine.process.is_none() {
                 continue;
             }
-            let state = self.core_of(machine.id, slot).slot(slot);
+            let core = self.core_of(machine.id, slot);
+            let state = core.slot(slot);
             let Some(replication) = state.replication.as_ref() else { continue };
             text += &format!(
                 "\n    n{node}: {:?} {:?} {}/{} promised {} history {:?} complete {} whole {} link {:?} map {:?}",
                 replication.role,
-                state.serve,
+                core.serve(slot),
                 state.commit,
                 state.last_seq,
                 replication.promised,
@@ -257,13 +259,12 @@ impl World {
                     let copy = content_of(core, slot);
                     assert_eq!(copy, content, "slot {slot}: the copy of n{node} differs from the primary's");
                 } else {
-                    let slot_state = core.slot(slot);
-                    let replication = slot_state.replication.as_ref();
+                    let replication = core.slot(slot).replication.as_ref();
                     assert!(
                         core.tables.table(slot).is_empty() && replication.is_none_or(|r| !r.complete),
                         "slot {slot}: n{node} is no member and has a copy"
                     );
-                    assert_eq!(slot_state.serve, Serve::Elsewhere, "slot {slot}: n{node} is no member");
+                    assert_eq!(core.serve(slot), Serve::Elsewhere, "slot {slot}: n{node} is no member");
                 }
             }
         }

@@ -314,8 +314,9 @@ impl World {
         let result = seat.core.execute(now, request, &mut out, |_| Ok(()));
         if self.trace.is_printed() {
             let slot = current_slot(&self.clients[client]);
-            let state = self.live_seat(at.node, at.seat).core.slot(slot);
-            let (serve, epoch) = (state.serve, state.lead().map(|lead| lead.epoch));
+            let core = &self.live_seat(at.node, at.seat).core;
+            let state = core.slot(slot);
+            let (serve, epoch) = (core.serve(slot), state.lead().map(|lead| lead.epoch));
             let (last, commit) = (state.last_seq, state.commit);
             let text =
                 format!("c{client} at n{}: {result:?}, {serve:?} in {epoch:?}, {commit}/{last}", at.node);

@@ -57,6 +57,8 @@ pub struct ShardHandle {
     pub(crate) links_in: RefCell<BTreeMap<LinkId, Rc<LinkIn>>>,
     next_link: Cell<u64>,
     clock: std::time::Instant,
+    /// What the wall clock showed when `clock` began, as of the last look at it; Unix time.
+    unix_ns_at_start: Cell<u64>,
     park_ns: Cell<u64>,
     hold_ns: Cell<u64>,
     bulk_bytes_max: Cell<usize>,
@@ -101,12 +103,14 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         links_in: RefCell::default(),
         next_link: Cell::new(0),
         clock: std::time::Instant::now(),
+        unix_ns_at_start: Cell::new(0),
         park_ns: Cell::new(0),
         hold_ns: Cell::new(0),
         bulk_bytes_max: Cell::new(0),
         ticks_open: Cell::new(true),
         incarnation: Cell::default(),
     });
+    handle.set_wall_clock();
     handle.settings_changed();
     R::spawn(turn_end::flush_loop::<R>(handle.clone()));
     R::spawn(tick::tick_loop::<R>(handle.clone()));
@@ -126,11 +130,19 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
 }
 
 impl ShardHandle {
-    /// The time.
+    /// The time: one look at a clock. The wall clock's is carried forward from the last tick, so that a step of it is
+    /// seen within that time.
     #[inline]
     pub fn now(&self) -> Now {
+        let mono_ns = self.clock.elapsed().as_nanos() as u64;
+        Now { mono_ns, unix_ms: (self.unix_ns_at_start.get() + mono_ns) / 1_000_000 }
+    }
+
+    /// Looks at the wall clock.
+    fn set_wall_clock(&self) {
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ns: self.clock.elapsed().as_nanos() as u64, unix_ms: unix.as_millis() as u64 }
+        let mono_ns = self.clock.elapsed().as_nanos() as u64;
+        self.unix_ns_at_start.set((unix.as_nanos() as u64).saturating_sub(mono_ns));
     }
 
     /// Any slot of this shard.

@@ -31,6 +31,7 @@ impl ShardHandle {
 pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
     while handle.ticks_open.get() {
         R::sleep(limits::TICK).await;
+        handle.set_wall_clock();
         let now = handle.now();
         let log_bytes = handle.core.borrow().turn_log_bytes() + limits::EXPIRE_LOG_BYTES;
         let full = handle.log_room(log_bytes).is_err();

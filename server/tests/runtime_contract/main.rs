@@ -106,6 +106,8 @@ contract! {
         reset_by_the_peer_is_an_error_of_read_and_write
         a_write_waits_for_a_peer_that_does_not_read
         both_directions_flow_at_once
+        small_and_large_messages_in_turn_lose_nothing
+        input_that_is_not_read_holds_up_nobody_else
         many_connections_share_one_thread
         dropping_both_halves_closes_the_connection
         an_aborted_task_closes_its_connection

@@ -187,6 +187,70 @@ pub fn a_write_waits_for_a_peer_that_does_not_read<R: Runtime>() {
     });
 }
 
+pub fn small_and_large_messages_in_turn_lose_nothing<R: Runtime>() {
+    // Long enough calms between the bursts for a runtime to change how it receives, and back.
+    let calm = std::iter::repeat_n(100, 200);
+    let lens: Vec<usize> = calm
+        .clone()
+        .chain([1 << 20])
+        .chain(calm.clone())
+        .chain([16_384, 300_000, 16_383])
+        .chain(calm)
+        .collect();
+    let (ours, mut theirs) = socket_pair();
+    let sent = lens.clone();
+    let peer = thread::spawn(move || {
+        for len in sent {
+            write_all(&mut theirs, &pattern(len));
+            read_exactly(&mut theirs, 1);
+        }
+    });
+    run::<R, _, _>(move || async move {
+        let (mut reader, mut writer) = R::adopt(ours).unwrap().split();
+        for len in lens {
+            assert!(read_exact(&mut reader, len).await == pattern(len), "{len} bytes");
+            writer.write_all(b"!".to_vec()).await.0.unwrap();
+        }
+    });
+    peer.join().unwrap();
+}
+
+pub fn input_that_is_not_read_holds_up_nobody_else<R: Runtime>() {
+    const LEN: usize = 4 << 20;
+    run::<R, _, _>(|| async {
+        let mut unread = Vec::new();
+        for _ in 0..4 {
+            let (ours, mut theirs) = socket_pair();
+            let (mut reader, writer) = R::adopt(ours).unwrap().split();
+            write_all(&mut theirs, b"?");
+            assert_eq!(read_exact(&mut reader, 1).await, b"?");
+            let peer = thread::spawn(move || {
+                write_all(&mut theirs, &pattern(LEN));
+                theirs
+            });
+            unread.push((reader, writer, peer));
+        }
+        let others: Vec<_> = (0..20)
+            .map(|_| {
+                let (ours, mut theirs) = socket_pair();
+                R::spawn(echo(R::adopt(ours).unwrap()));
+                let peer = move || {
+                    for len in 1..500 {
+                        write_all(&mut theirs, &pattern(len));
+                        assert_eq!(read_exactly(&mut theirs, len), pattern(len));
+                    }
+                };
+                blocking(peer)
+            })
+            .collect();
+        join_all(others).await;
+        for (mut reader, _writer, peer) in unread {
+            assert!(read_exact(&mut reader, LEN).await == pattern(LEN));
+            peer.join().unwrap();
+        }
+    });
+}
+
 pub fn both_directions_flow_at_once<R: Runtime>() {
     const LEN: usize = 8 << 20;
     let (left, right) = socket_pair();

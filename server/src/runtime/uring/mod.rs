@@ -1,5 +1,8 @@
 //! compio's single-threaded runtime, on io_uring.
 
+mod flow;
+mod reader;
+
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -8,9 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::Poll;
 use std::time::Duration;
 
-use compio::buf::{BufResult, IntoInner, IoBuf, IoBufMut};
+use compio::buf::{BufResult, IntoInner, IoBuf};
 use compio::driver::ProactorBuilder;
-use compio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use compio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use compio::net::{TcpStream, UnixStream};
 use compio::runtime::RuntimeBuilder;
 
@@ -18,6 +21,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::{RunOptions, Runtime, Stream, affinity};
+pub use reader::UringReader;
 
 /// Entries of the submission queue; a full one is submitted early. The completion queue has twice as many.
 const RING_ENTRIES: u32 = 1024;
@@ -39,7 +43,9 @@ fn proactor() -> ProactorBuilder {
         .single_issuer(true)
         .defer_taskrun(true)
         .coop_taskrun(true)
-        .taskrun_flag(true);
+        .taskrun_flag(true)
+        .buffer_pool_size(flow::POOL_BUFFERS)
+        .buffer_pool_buffer_len(flow::POOL_BUFFER_BYTES);
     builder
 }
 
@@ -115,23 +121,7 @@ impl Stream for UringStream {
     type Writer = UringWriter;
 
     fn split(self) -> (UringReader, UringWriter) {
-        (UringReader { stream: self.stream.clone() }, UringWriter { stream: self.stream })
-    }
-}
-
-/// The receiving side of a [`UringStream`].
-#[derive(Debug)]
-pub struct UringReader {
-    stream: TcpStream,
-}
-
-impl super::Reader for UringReader {
-    async fn read(&mut self, buf: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        if buf.len() == buf.capacity() {
-            return (Err(super::no_room()), buf);
-        }
-        let BufResult(result, buf) = self.stream.read(buf.uninit()).await;
-        (result, buf.into_inner())
+        (UringReader::new(self.stream.clone()), UringWriter { stream: self.stream })
     }
 }
 

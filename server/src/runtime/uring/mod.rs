@@ -68,7 +68,10 @@ impl Runtime for Uring {
         if let Some(cpu) = options.cpu {
             affinity::bind_thread(cpu)?;
         }
-        Ok(build()?.block_on(future))
+        Ok(build()?.block_on(async {
+            flow::prepare().await;
+            future.await
+        }))
     }
 
     fn spawn(future: impl Future<Output = ()> + 'static) {

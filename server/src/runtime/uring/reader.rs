@@ -2,8 +2,9 @@
 //!
 //! A client that sends small requests is received from by one multishot operation, a `Flow`: it stays armed, and the
 //! kernel takes a buffer from the shard's pool whenever something has arrived. That spares a submission and an armed
-//! poll per request. For whoever sends much at once it would be a detour, as everything is copied out of the pool and
-//! comes in many parts; such a stream is received from directly, one operation per read, until it calms down.
+//! poll per request. For whoever sends much at once, or faster than it is read, it would be a detour, as what a direct
+//! read gets at once comes in parts and is copied out of the pool; such a stream is received from directly, one
+//! operation per read, until it calms down.
 //!
 //! What has arrived waits in pool buffers until it is read, at most the whole pool: while none is left, the kernel ends
 //! the flows that ask for one, and their streams too are received from directly.
@@ -11,50 +12,82 @@
 use std::io;
 
 use compio::buf::{BufResult, IntoInner, IoBufMut};
-use compio::driver::{BufferPool, BufferRef};
+use compio::driver::{BufferPool, BufferRef, ToSharedFd};
 use compio::io::AsyncRead;
 use compio::net::TcpStream;
 
-use super::flow::{End, Flow, POOL_BUFFER_BYTES};
-use crate::runtime::{Reader, no_room};
+use super::Uring;
+use super::flow::{self, End, Flow, POOL_BUFFER_BYTES};
+use crate::runtime::{Reader, Runtime, no_room};
 
 /// Reads made directly, after one of much or for want of pool buffers, before a flow is tried (again).
 const DIRECT_READS: u32 = 64;
+
+/// Bytes that have arrived are given out one read after the other; after so many, others have their turn.
+const BYTES_AT_ONCE_MAX: usize = 64 * 1024;
 
 /// Reads from a `UringStream`.
 #[derive(Debug)]
 pub struct UringReader {
     stream: TcpStream,
-    /// `None` where the kernel or a limit allows no pool.
+    /// `None` where flows do not work.
     pool: Option<BufferPool>,
     flow: Option<Flow>,
     /// What the last part of the flow had more than the caller's buffer had room for, and how much of it is read.
     rest: Option<(BufferRef, usize)>,
     direct_reads_left: u32,
+    /// A direct read is under way.
+    is_reading: bool,
+    /// Bytes given out since the task last had to wait.
+    bytes_at_once: usize,
 }
 
 impl UringReader {
     /// Must be called inside the runtime.
     pub(super) fn new(stream: TcpStream) -> Self {
-        let pool = compio::runtime::Runtime::with_current(|runtime| runtime.buffer_pool()).ok();
-        Self { stream, pool, flow: None, rest: None, direct_reads_left: 0 }
+        Self {
+            stream,
+            pool: flow::pool(),
+            flow: None,
+            rest: None,
+            direct_reads_left: 0,
+            is_reading: false,
+            bytes_at_once: 0,
+        }
     }
 
     async fn read_directly(&mut self, buf: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        self.is_reading = true;
         let BufResult(result, buf) = self.stream.read(buf.uninit()).await;
+        self.is_reading = false;
         let much = matches!(result, Ok(POOL_BUFFER_BYTES..));
         self.direct_reads_left = if much { DIRECT_READS } else { self.direct_reads_left.saturating_sub(1) };
         (result, buf.into_inner())
     }
 
-    /// Moves what is left of the last part into `buf`, as far as there is room.
-    fn read_rest(&mut self, buf: &mut Vec<u8>) -> usize {
-        let Some((part, read)) = &mut self.rest else { return 0 };
-        let bytes = (part.len() - *read).min(buf.capacity() - buf.len());
-        buf.extend_from_slice(&part[*read..*read + bytes]);
-        *read += bytes;
-        if *read == part.len() {
+    /// Moves what has arrived into `buf`, as far as there is room.
+    fn read_arrived(&mut self, buf: &mut Vec<u8>) -> usize {
+        let (before, mut parts) = (buf.len(), 0);
+        loop {
+            let Some((part, read)) = &mut self.rest else {
+                let Some(part) = self.flow.as_mut().and_then(Flow::arrived) else { break };
+                parts += 1;
+                self.rest = Some((part, 0));
+                continue;
+            };
+            let bytes = (part.len() - *read).min(buf.capacity() - buf.len());
+            buf.extend_from_slice(&part[*read..*read + bytes]);
+            *read += bytes;
+            if *read < part.len() {
+                break;
+            }
             self.rest = None;
+        }
+        let bytes = buf.len() - before;
+        if (parts > 1 || bytes >= POOL_BUFFER_BYTES)
+            && let Some(flow) = &mut self.flow
+        {
+            flow.stop();
         }
         bytes
     }
@@ -66,25 +99,28 @@ impl Reader for UringReader {
             return (Err(no_room()), buf);
         }
         loop {
-            if self.rest.is_some() {
-                let bytes = self.read_rest(&mut buf);
+            if self.bytes_at_once >= BYTES_AT_ONCE_MAX {
+                self.bytes_at_once = 0;
+                Uring::yield_now().await;
+            }
+            let bytes = self.read_arrived(&mut buf);
+            if bytes > 0 {
+                self.bytes_at_once += bytes;
                 return (Ok(bytes), buf);
             }
+            self.bytes_at_once = 0;
             let flow = match (&mut self.flow, &self.pool) {
                 (Some(flow), _) => flow,
-                (None, Some(pool)) if self.direct_reads_left == 0 => match Flow::begin(&self.stream, pool) {
-                    Ok(flow) => self.flow.insert(flow),
-                    Err(error) => return (Err(error), buf),
-                },
+                (None, Some(pool)) if self.direct_reads_left == 0 => {
+                    match Flow::begin(self.stream.to_shared_fd(), pool) {
+                        Ok(flow) => self.flow.insert(flow),
+                        Err(error) => return (Err(error), buf),
+                    }
+                }
                 (None, _) => return self.read_directly(buf).await,
             };
-            match flow.next().await {
-                Ok(part) => {
-                    if part.len() == POOL_BUFFER_BYTES {
-                        flow.stop();
-                    }
-                    self.rest = Some((part, 0));
-                }
+            match flow.wait().await {
+                Ok(()) => {}
                 Err(end) => {
                     self.flow = None;
                     match end {
@@ -94,6 +130,16 @@ impl Reader for UringReader {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Drop for UringReader {
+    /// An operation under way holds the socket open. Dropping it asks for its cancellation, which a full submission
+    /// queue loses; the end of the stream ends it for certain.
+    fn drop(&mut self) {
+        if self.is_reading || self.flow.is_some() {
+            let _ = rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Read);
         }
     }
 }
@@ -125,11 +171,18 @@ mod tests {
         all
     }
 
-    /// `CAROUSEL_NO_URING=1` excuses a kernel that does not allow it.
+    /// `CAROUSEL_NO_URING=1` excuses a kernel that does not allow io_uring; one that is not fit for flows says so.
     fn run(test: impl Future<Output = ()>) {
-        if std::env::var_os("CAROUSEL_NO_URING").is_none_or(|value| value != "1") {
-            super::super::build().unwrap().block_on(test);
+        if std::env::var_os("CAROUSEL_NO_URING").is_some_and(|value| value == "1") {
+            return;
         }
+        super::super::build().unwrap().block_on(async {
+            flow::prepare().await;
+            match flow::pool() {
+                Some(_) => test.await,
+                None => eprintln!("not run: this kernel is not fit for multishot receives"),
+            }
+        });
     }
 
     #[test]

@@ -216,7 +216,7 @@ struct Playground {
 }
 
 impl Playground {
-    /// Starts everything and then does what is asked, until no node is left.
+    /// Starts everything and then does what is asked.
     async fn serve(&mut self, ports: &[u16], registry: &Registry) -> Result<()> {
         for port in ports {
             self.nodes.push(self.launch.start(*port, self.tell.clone())?);
@@ -259,7 +259,8 @@ impl Playground {
                         self.report(&death);
                     }
                     if self.nodes.is_empty() {
-                        bail!("all nodes have ended");
+                        // Not an end: what a crash of all leaves is there to be started again.
+                        note("no node is left; the commands above start them again, Ctrl-C ends the playground");
                     }
                 }
             }

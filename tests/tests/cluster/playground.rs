@@ -5,6 +5,7 @@ use std::process::Stdio;
 use carousel_tests::cluster::{Said, run_admin};
 use carousel_tests::{Raw, binary, bulk, eventually, free_ports, within};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 struct Playground {
@@ -108,4 +109,45 @@ async fn a_playground_that_is_kept_starts_again_with_all_that_it_had() {
     playground.admin("load --verify --keys 1000").await;
     let printed = playground.stop().await;
     assert!(printed.contains(&format!("starting 3 nodes kept in {directory}\n")), "{printed}");
+}
+
+#[tokio::test]
+async fn a_playground_outlives_its_nodes_and_says_how_to_start_them_again() {
+    let port = free_ports(2);
+    let mut playground = Playground::start_with(port, &["--nodes", "2"], 2).await;
+    // Until it has said what to do, a node that ends is a start that failed.
+    let mut said = BufReader::new(playground.child.stdout.take().expect("it is piped")).lines();
+    within("the playground is ready", async {
+        while !said.next_line().await.expect("it prints text").expect("it goes on").starts_with("Ctrl-C") {}
+    })
+    .await;
+    for port in port..port + 2 {
+        let mut node = Raw::connect(port).await.expect("the node serves");
+        node.send(b"SHUTDOWN\r\n").await;
+        node.until_closed().await;
+        eventually("the node has ended", async || match Raw::connect(port).await {
+            Ok(_) => Err("it answers"),
+            Err(_) => Ok(()),
+        })
+        .await;
+    }
+    let mut notes = BufReader::new(playground.child.stderr.take().expect("it is piped")).lines();
+    let noted = within("the playground has noticed", async {
+        let mut commands = Vec::new();
+        loop {
+            let line = notes.next_line().await.expect("it prints text").expect("it goes on");
+            if let Some((_, command)) = line.split_once("start it again with: ") {
+                commands.push(command.to_owned());
+            }
+            if line.contains("no node is left") {
+                return commands;
+            }
+        }
+    });
+    let commands = noted.await;
+    assert_eq!(commands.len(), 2);
+    for (port, command) in (port..).zip(&commands) {
+        assert!(command.contains(&format!("--port {port} ")), "{commands:?}");
+    }
+    playground.stop().await;
 }

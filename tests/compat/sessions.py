@@ -137,6 +137,16 @@ SESSIONS = {
         INCRBY a
         DECRBY a
         INCRBYFLOAT a
+        LCS a
+        SETBIT a 1
+        SETBIT a 1 1 1
+        GETBIT a
+        GETBIT a 1 1
+        BITCOUNT
+        BITPOS a
+        BITOP AND a
+        BITFIELD
+        BITFIELD_RO
         DEL
         UNLINK
         EXISTS
@@ -441,6 +451,242 @@ SESSIONS = {
         INCRBYFLOAT f 1
         TTL f
         INCR f
+    """,
+    "bits": r"""
+        GETBIT none 0
+        SETBIT k 7 1
+        GET k
+        SETBIT k 7 0
+        SETBIT k 0 1
+        SETBIT k 17 1
+        GET k
+        GETBIT k 0
+        GETBIT k 17
+        GETBIT k 1000
+        GETBIT k 4294967295
+        GETBIT k 4294967296
+        GETBIT k -1
+        GETBIT k #1
+        GETBIT k ""
+        SETBIT k 4294967296 1
+        SETBIT k 9223372036854775807 1
+        SETBIT k x 2
+        SETBIT k 0 2
+        SETBIT k 0 -1
+        SETBIT k 0 01
+        SETBIT zero 0 0
+        GET zero
+        SETBIT zero 20 0
+        STRLEN zero
+        SET t vv EX 100
+        SETBIT t 15 1
+        TTL t
+        SET n 12
+        SETBIT n 6 1
+        GET n
+        INCR n
+        BITCOUNT none
+        BITCOUNT none 0
+        BITCOUNT none a b c d
+        SET k foobar
+        BITCOUNT k
+        BITCOUNT k 0 0
+        BITCOUNT k 1 1 BYTE
+        BITCOUNT k 5 30 bit
+        BITCOUNT k 7 9 BIT
+        BITCOUNT k 0 -5
+        BITCOUNT k -2 -1
+        BITCOUNT k -1 -2
+        BITCOUNT k -1 -2 nosuch
+        BITCOUNT k 0 1 nosuch
+        BITCOUNT k 0 -100
+        BITCOUNT k -200 -100
+        BITCOUNT k -100 -200
+        BITCOUNT k 100 200
+        BITCOUNT k -9223372036854775808 9223372036854775807 BIT
+        BITCOUNT k 0
+        BITCOUNT k 0 1 BIT x
+        BITCOUNT k x 1
+        BITCOUNT k 0 1.5
+        SET n 12345
+        BITCOUNT n
+        BITPOS n 1
+        SET empty ""
+        BITCOUNT empty
+        BITCOUNT empty 0 -1 BIT
+        BITPOS empty 0
+        BITPOS empty 1
+        BITPOS empty 0 0
+        BITPOS none 0
+        BITPOS none 1
+        BITPOS none 0 5 9
+        BITPOS none 1 a b c d e
+        BITPOS none 2
+        BITPOS none x
+        SET ones "\xff\xff\xff"
+        BITPOS ones 0
+        BITPOS ones 0 1
+        BITPOS ones 0 -1
+        BITPOS ones 0 3
+        BITPOS ones 0 0 -1
+        BITPOS ones 0 0 -1 BIT
+        BITPOS ones 0 0 100
+        BITPOS ones 1 2
+        SET zeros "\x00\x00\x00"
+        BITPOS zeros 1
+        BITPOS zeros 1 0 -1
+        BITPOS zeros 0 2
+        SET k "\xff\xf0\x00\x0f"
+        BITPOS k 0
+        BITPOS k 1 2
+        BITPOS k 1 2 2
+        BITPOS k 0 3
+        BITPOS k 1 12 27 BIT
+        BITPOS k 1 12 28 BIT
+        BITPOS k 0 3 11 bit
+        BITPOS k 0 3 12 bit
+        BITPOS k 1 5 5 BIT
+        BITPOS k 1 -1 -100
+        BITPOS k 1 -100 -200
+        BITPOS k 1 0 x nosuch
+        BITPOS k 1 0 x BIT
+        BITPOS k 1 x 0 nosuch
+        BITPOS k 1 0 1 BIT x
+    """,
+    "operations on bits": r"""
+        SET {t}a abcdef EX 100
+        SET {t}b ab
+        BITOP AND {t}d {t}a {t}b
+        GET {t}d
+        BITOP or {t}d {t}a {t}b
+        GET {t}d
+        BITOP XOR {t}d {t}a {t}b
+        GET {t}d
+        BITOP XOR {t}d {t}b {t}b {t}a
+        GET {t}d
+        BITOP NOT {t}d {t}b
+        GET {t}d
+        BITOP OR {t}d {t}none {t}a
+        GET {t}d
+        BITOP AND {t}d {t}a {t}none
+        GET {t}d
+        SET {t}d x EX 100
+        BITOP OR {t}d {t}a
+        TTL {t}d
+        TTL {t}a
+        BITOP OR {t}a {t}a {t}b
+        TTL {t}a
+        BITOP AND {t}d {t}none {t}empty
+        EXISTS {t}d
+        BITOP NOT {t}d {t}none
+        BITOP NOT {t}d {t}a {t}b
+        BITOP NAND {t}d {t}a {t}b
+        SET {t}n 12
+        BITOP NOT {t}d {t}n
+        GET {t}d
+        SET {t}long 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef-
+        BITOP XOR {t}d {t}long {t}a {t}n
+        GET {t}d
+        BITOP NOT {t}d {t}long
+        GET {t}d
+        COMMAND GETKEYS BITOP AND {t}d {t}a {t}b
+    """,
+    "bit fields": r"""
+        BITFIELD k
+        BITFIELD k OVERFLOW SAT
+        BITFIELD k GET u8 0 GET i64 100
+        EXISTS k
+        BITFIELD k SET u8 0 97 get u8 0 incrby u8 0 1
+        GET k
+        BITFIELD k SET u8 #2 99 GET u8 #0 GET u8 #1 GET u8 #2
+        BITFIELD k SET i13 5 -1 GET i13 5 GET u13 5
+        GET k
+        BITFIELD k GET i64 16 GET u63 23
+        BITFIELD k GET u64 0
+        BITFIELD k GET i65 0
+        BITFIELD k GET u0 0
+        BITFIELD k GET i 0
+        BITFIELD k GET "" 0
+        BITFIELD k GET I8 0
+        BITFIELD k GET i08 0
+        BITFIELD k SET u8 0 1 GET
+        BITFIELD k GET u8
+        BITFIELD k SET u8 0
+        BITFIELD k INCRBY u8 0
+        BITFIELD k OVERFLOW
+        BITFIELD k DECRBY u8 0 1
+        BITFIELD k OVERFLOW NONE SET u8 0 1
+        BITFIELD k SET u8 0 x
+        BITFIELD k SET u8 0 9223372036854775808
+        BITFIELD k SET u8 -1 1
+        BITFIELD k SET u8 # 1
+        BITFIELD k SET u8 #-1 1
+        BITFIELD k SET u8 ##1 1
+        BITFIELD k SET u8 4294967296 1
+        BITFIELD k SET u8 #536870912 1
+        BITFIELD k GET u8 4294967295
+        STRLEN k
+        BITFIELD k SET u8 0 255
+        BITFIELD k INCRBY u8 0 1
+        BITFIELD k INCRBY u8 0 -1
+        BITFIELD k OVERFLOW SAT INCRBY u8 0 10 INCRBY u8 0 -256 OVERFLOW WRAP INCRBY u8 0 -2
+        BITFIELD k OVERFLOW FAIL INCRBY u8 0 2 GET u8 0 INCRBY u8 0 1
+        BITFIELD k OVERFLOW SAT SET u8 0 -1 GET u8 0
+        BITFIELD k SET u8 0 -2 GET u8 0
+        BITFIELD k OVERFLOW fail SET u8 0 -1 SET u8 0 256 GET u8 0
+        BITFIELD k OVERFLOW SAT SET i8 0 1000 GET i8 0 SET i8 0 -1000 GET i8 0
+        BITFIELD k INCRBY i8 0 -1 INCRBY i8 0 1
+        BITFIELD k SET i64 0 9223372036854775807
+        BITFIELD k OVERFLOW FAIL INCRBY i64 0 1
+        BITFIELD k OVERFLOW SAT INCRBY i64 0 1
+        BITFIELD k INCRBY i64 0 1
+        BITFIELD k INCRBY i64 0 -9223372036854775808
+        BITFIELD k OVERFLOW SAT INCRBY u63 1 9223372036854775807 INCRBY u63 1 1
+        BITFIELD k OVERFLOW SAT INCRBY u63 1 -9223372036854775808
+        GET k
+        BITFIELD new OVERFLOW FAIL INCRBY u2 100 100
+        STRLEN new
+        BITFIELD new SET u8 100 0
+        STRLEN new
+        SET t v EX 100
+        BITFIELD t SET u8 32 1
+        TTL t
+        GET t
+        BITFIELD_RO t GET u8 0 GET i5 #1
+        BITFIELD_RO t OVERFLOW FAIL
+        BITFIELD_RO t SET u8 0 1
+        BITFIELD_RO t SET u8 0 x
+        BITFIELD_RO none GET u8 0
+        BITFIELD_RO none
+    """,
+    "longest common subsequence": r"""
+        MSET {t}a ohmytext {t}b mynewtext
+        LCS {t}a {t}b
+        LCS {t}a {t}b LEN
+        LCS {t}a {t}b IDX
+        LCS {t}b {t}a IDX
+        LCS {t}a {t}b idx minmatchlen 4
+        LCS {t}a {t}b IDX MINMATCHLEN 4 WITHMATCHLEN
+        LCS {t}a {t}b WITHMATCHLEN IDX MINMATCHLEN 0
+        LCS {t}a {t}b IDX MINMATCHLEN -5
+        LCS {t}a {t}b IDX MINMATCHLEN 9223372036854775807
+        LCS {t}a {t}b MINMATCHLEN 5 WITHMATCHLEN
+        LCS {t}a {t}b LEN LEN
+        LCS {t}a {t}a IDX
+        LCS {t}a {t}none
+        LCS {t}none {t}a LEN
+        LCS {t}none {t}none IDX
+        LCS {t}a {t}b LEN IDX
+        LCS {t}a {t}b MINMATCHLEN
+        LCS {t}a {t}b MINMATCHLEN x
+        LCS {t}a {t}b WHAT
+        MSET {t}a abcbdabxyzabcbdabxyzabcbdabxyzabcbdabxyzabcbdabxyzabcbdabxyzabcbdabxyz {t}b bdcabazyxbdcabazyxbdcabazyxbdcabazyxbdcabazyxbdcabazyxbdcabazyxbdcabazyx
+        LCS {t}a {t}b
+        LCS {t}a {t}b IDX WITHMATCHLEN
+        LCS {t}b {t}a IDX WITHMATCHLEN
+        SETRANGE {t}a 20000 x
+        LCS {t}a {t}a
+        COMMAND GETKEYS LCS {t}a {t}b LEN
     """,
     "expiry": r"""
         TTL none

@@ -1,9 +1,10 @@
 //! The commands as data: everything about a command that is not its execution.
 //!
-//! One row per command, in `strings.rs`, `generic.rs` and `server.rs`. From these rows come the arity check,
+//! One row per command, in `strings.rs`, `bitmaps.rs`, `generic.rs` and `server.rs`. From these rows come the arity check,
 //! the keys and with them the slot and shard, whether a write needs a quorum, and the replies of `COMMAND`.
 //! The facts are those of Redis 7.2 where the command exists there.
 
+mod bitmaps;
 mod flags;
 mod generic;
 mod lookup;
@@ -67,6 +68,10 @@ impl Keys {
     pub const FIRST: Self = Self { first: 1, last: 1, step: 1 };
     /// The second argument after the name, as in `OBJECT ENCODING key`.
     pub const SECOND: Self = Self { first: 2, last: 2, step: 1 };
+    /// The first two arguments after the name.
+    pub const FIRST_TWO: Self = Self { first: 1, last: 2, step: 1 };
+    /// All arguments after the name but the first: `BITOP AND destination key`.
+    pub const ALL_FROM_SECOND: Self = Self { first: 2, last: -1, step: 1 };
     /// All arguments after the name.
     pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
     /// Every other argument: `MSET key value key value`.
@@ -128,7 +133,8 @@ macro_rules! command_ids {
 
 command_ids! {
     Get Set MGet MSet MSetNx SetNx SetEx PSetEx GetSet GetDel GetEx SetRange GetRange Substr Append StrLen
-    Incr Decr IncrBy DecrBy IncrByFloat
+    Incr Decr IncrBy DecrBy IncrByFloat Lcs
+    SetBit GetBit BitCount BitPos BitOp BitField BitFieldRo
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
     Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
@@ -217,6 +223,7 @@ impl CommandSpec {
             (CommandId::Command | CommandId::ReadOnly, _) => Some("@connection"),
             (CommandId::ReadWrite | CommandId::Asking, _) => Some("@connection"),
             (_, "string") => Some("@string"),
+            (_, "bitmap") => Some("@bitmap"),
             (_, "generic") => Some("@keyspace"),
             (_, "connection") => Some("@connection"),
             _ => None,
@@ -314,7 +321,7 @@ static TABLE: [CommandSpec; COMMAND_COUNT] = table();
 
 /// The rows of all files; that they are in the order of [`CommandId`] is checked when this is compiled.
 const fn table() -> [CommandSpec; COMMAND_COUNT] {
-    let files = [strings::ROWS, generic::ROWS, server::ROWS];
+    let files = [strings::ROWS, bitmaps::ROWS, generic::ROWS, server::ROWS];
     let mut table = [strings::ROWS[0]; COMMAND_COUNT];
     let (mut file, mut count) = (0, 0);
     while file < files.len() {

@@ -75,4 +75,7 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::IncrByFloat, "INCRBYFLOAT", Exactly(3), Keys::FIRST, Place::Key)
         .flags(FAST_GROWING)
         .docs("string", "2.6.0", "Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist."),
+    CommandSpec::new(CommandId::Lcs, "LCS", AtLeast(3), Keys::FIRST_TWO, Place::Key)
+        .flags(READ)
+        .docs("string", "7.0.0", "Finds the longest common substring."),
 ];

@@ -41,7 +41,7 @@ fn names_that_are_nearly_a_command_are_not_found() {
 
 #[test]
 fn rows_are_complete_and_consistent() {
-    let groups = ["string", "generic", "connection", "server", "cluster"];
+    let groups = ["string", "bitmap", "generic", "connection", "server", "cluster"];
     for spec in all() {
         let name = spec.name;
         assert!(
@@ -80,6 +80,8 @@ fn keys_are_where_the_command_has_them() {
     assert_eq!(keys("MSET", 7), [1, 3, 5]);
     // The value of the last key is missing: the handler says so, but the key's shard is known.
     assert_eq!(keys("MSET", 4), [1, 3]);
+    assert_eq!(keys("LCS", 5), [1, 2]);
+    assert_eq!(keys("BITOP", 6), [2, 3, 4, 5]);
     assert_eq!(keys("OBJECT", 3), [2]);
     assert!(keys("OBJECT", 2).is_empty());
     assert!(keys("PING", 2).is_empty());
@@ -122,6 +124,7 @@ fn flags_and_categories_are_those_that_redis_shows() {
     };
     assert_eq!(facts("GET"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@string"]));
     assert_eq!(facts("SET"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@string"]));
+    assert_eq!(facts("BITFIELD"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@bitmap"]));
     assert_eq!(facts("KEYS"), (vec!["readonly"], vec!["@read", "@dangerous", "@slow", "@keyspace"]));
     assert_eq!(facts("DBSIZE"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@keyspace"]));
     assert_eq!(facts("ASKING"), (vec!["fast"], vec!["@fast", "@connection"]));

@@ -39,6 +39,38 @@ pub enum CommandError {
     /// A value longer than a value may be.
     #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
     TooLong,
+    /// Not the offset of a bit that a value can have.
+    #[error("ERR bit offset is not an integer or out of range")]
+    BitOffset,
+    /// SETBIT to something else than 0 or 1.
+    #[error("ERR bit is not an integer or out of range")]
+    Bit,
+    /// BITPOS of something else than 0 or 1.
+    #[error("ERR The bit argument must be 1 or 0.")]
+    BitArgument,
+    /// BITOP NOT of several keys.
+    #[error("ERR BITOP NOT must be called with a single source key.")]
+    BitOpNot,
+    /// A type of BITFIELD that does not exist.
+    #[error(
+        "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
+    )]
+    BitFieldType,
+    /// A way of BITFIELD to overflow that does not exist.
+    #[error("ERR Invalid OVERFLOW type specified")]
+    OverflowType,
+    /// A BITFIELD_RO that would write.
+    #[error("ERR BITFIELD_RO only supports the GET subcommand")]
+    BitFieldReadOnly,
+    /// LCS of what are not strings.
+    #[error("ERR The specified keys must contain string values")]
+    LcsNotStrings,
+    /// LCS with two answers at once.
+    #[error("ERR If you want both the length and indexes, please just use IDX.")]
+    LcsLenAndIdx,
+    /// LCS of strings whose lengths, multiplied, are too much.
+    #[error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")]
+    LcsTooLarge,
     /// Not a cursor that SCAN gave.
     #[error("ERR invalid cursor")]
     Cursor,

@@ -8,7 +8,7 @@ use carousel_protocol::{SlotId, key_slot};
 use super::effect::EffectSink;
 use super::error::CommandError;
 use super::tables::{KeyAt, Tables};
-use super::{key, keyspace, scan, string};
+use super::{bitfield, bitmap, key, keyspace, lcs, scan, string};
 use crate::Now;
 use crate::store::EntryRef;
 
@@ -38,6 +38,12 @@ impl Exec<'_> {
     pub(super) fn first_key<'v>(&self, argv: Argv<'v>) -> (KeyAt, &'v [u8]) {
         let key = argv.get(1);
         (self.tables.key_at(self.slot, key), key)
+    }
+
+    /// A key of a command by its index, and where it is. It need not share the first one's slot.
+    pub(super) fn key_of_any_slot<'v>(&self, argv: Argv<'v>, index: usize) -> (KeyAt, &'v [u8]) {
+        let key = argv.get(index);
+        (self.tables.key_at(key_slot(key), key), key)
     }
 
     /// Calls `run` with each key of a command, its place and its index: every `step`th argument from the first on.
@@ -80,6 +86,32 @@ impl Exec<'_> {
     #[inline]
     pub(super) fn find(&mut self, at: KeyAt, key: &[u8]) -> Option<EntryRef<'_>> {
         self.tables.find(at, key, self.now.unix_ms, self.effects)
+    }
+
+    /// As [`Self::read`] for a command on strings.
+    ///
+    /// # Errors
+    /// The key holds something else.
+    #[inline]
+    pub(super) fn read_string(
+        &mut self,
+        at: KeyAt,
+        key: &[u8],
+    ) -> Result<Option<EntryRef<'_>>, CommandError> {
+        Ok(self.read(at, key))
+    }
+
+    /// As [`Self::find`] for a command on strings.
+    ///
+    /// # Errors
+    /// The key holds something else.
+    #[inline]
+    pub(super) fn find_string(
+        &mut self,
+        at: KeyAt,
+        key: &[u8],
+    ) -> Result<Option<EntryRef<'_>>, CommandError> {
+        Ok(self.find(at, key))
     }
 
     /// Replies with a key's value, or null; returns whether it is there.
@@ -141,6 +173,14 @@ fn dispatch(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> 
         CommandId::IncrBy => string::incrby(exec, argv),
         CommandId::DecrBy => string::decrby(exec, argv),
         CommandId::IncrByFloat => string::incrbyfloat(exec, argv),
+        CommandId::Lcs => lcs::lcs(exec, argv),
+        CommandId::SetBit => bitmap::setbit(exec, argv),
+        CommandId::GetBit => bitmap::getbit(exec, argv),
+        CommandId::BitCount => bitmap::bitcount(exec, argv),
+        CommandId::BitPos => bitmap::bitpos(exec, argv),
+        CommandId::BitOp => bitmap::bitop(exec, argv),
+        CommandId::BitField => bitfield::bitfield(exec, argv),
+        CommandId::BitFieldRo => bitfield::bitfield_ro(exec, argv),
         CommandId::Del | CommandId::Unlink => key::del(exec, argv),
         CommandId::Exists | CommandId::Touch => key::exists(exec, argv),
         CommandId::Type => key::type_of(exec, argv),

@@ -3,6 +3,8 @@
 //! A handler never sees a connection, a clock or the log. [`execute`] runs the commands whose place is a shard;
 //! facts about a command (arity, keys, flags, place) are rows of `carousel_protocol::command_table`.
 
+mod bitfield;
+mod bitmap;
 mod client;
 mod cluster;
 mod connection;
@@ -16,6 +18,7 @@ mod info;
 mod introspect;
 mod key;
 mod keyspace;
+mod lcs;
 mod long_double;
 mod scan;
 mod server;

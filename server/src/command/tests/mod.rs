@@ -2,8 +2,11 @@
 //!
 //! The replies in the scripts are those of redis-server, but for what a doc comment says.
 
+mod bitfield;
+mod bitmap;
 mod key;
 mod keyspace;
+mod lcs;
 mod scan;
 mod string;
 

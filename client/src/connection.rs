@@ -14,7 +14,7 @@ use carousel_protocol::resp::{Reply, ReplyParser, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Buffers that grew beyond this for one large value are given back.
 const BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+const UNASKED: &str = "the server sent a reply that nobody asked for";
 
 /// Why a request has no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,22 +111,22 @@ impl Connection {
             TcpStream::connect((address.host(), address.port())).await.map_err(|error| words(&error))?;
         // Requests are gathered here already: the kernel must not hold them back as well.
         stream.set_nodelay(true).map_err(|error| words(&error))?;
-        let connection = Self::start(address, stream, options.in_flight_max);
+        let connection = Self::start(address, stream, options);
         connection.greet(options).await?;
         Ok(connection)
     }
 
-    fn start(address: &Address, stream: TcpStream, in_flight_max: usize) -> Self {
+    fn start(address: &Address, stream: TcpStream, options: &ConnectOptions) -> Self {
         let shared = Arc::new(Shared {
             address: address.clone(),
             queue: Mutex::default(),
             output: Notify::new(),
             // An `ASKING` and its request need two.
-            places: Semaphore::new(in_flight_max.max(2)),
+            places: Semaphore::new(options.in_flight_max.max(2)),
             made: Instant::now(),
             heard_ms: AtomicU64::new(0),
         });
-        let task = tokio::spawn(drive(shared.clone(), stream)).abort_handle();
+        let task = tokio::spawn(drive(shared.clone(), stream, options.pushes.clone())).abort_handle();
         Self { handle: Arc::new(Handle { shared, task }) }
     }
 
@@ -301,11 +303,11 @@ impl Shared {
     }
 }
 
-async fn drive(shared: Arc<Shared>, stream: TcpStream) {
+async fn drive(shared: Arc<Shared>, stream: TcpStream, pushes: Option<mpsc::Sender<Vec<Reply>>>) {
     let (reader, writer) = stream.into_split();
     let why = tokio::select! {
         why = write_all(&shared, writer) => why,
-        why = read_all(&shared, reader) => why,
+        why = read_all(&shared, reader, pushes) => why,
     };
     tracing::debug!(address = %shared.address, why, "connection closed");
     shared.fail(why);
@@ -330,7 +332,11 @@ async fn write_all(shared: &Shared, mut writer: OwnedWriteHalf) -> String {
     }
 }
 
-async fn read_all(shared: &Shared, mut reader: OwnedReadHalf) -> String {
+async fn read_all(
+    shared: &Shared,
+    mut reader: OwnedReadHalf,
+    pushes: Option<mpsc::Sender<Vec<Reply>>>,
+) -> String {
     let mut input: Vec<u8> = Vec::with_capacity(READ_BYTES);
     let mut parser = ReplyParser::new();
     let mut replies = Vec::new();
@@ -345,12 +351,20 @@ async fn read_all(shared: &Shared, mut reader: OwnedReadHalf) -> String {
         let mut start = 0;
         loop {
             match parser.parse(&input[start..]) {
+                // Out of band, the answer to nothing that was asked.
+                Ok(Some((Reply::Push(items), consumed))) => {
+                    start += consumed;
+                    let Some(pushes) = &pushes else { continue };
+                    // What came before it is seen before it.
+                    if !shared.deliver(&mut replies, &mut matched) {
+                        return UNASKED.to_owned();
+                    }
+                    // A receiver that is gone does not want to know.
+                    let _ = pushes.send(items).await;
+                }
                 Ok(Some((reply, consumed))) => {
                     start += consumed;
-                    // Out of band, the answer to nothing that was asked.
-                    if !matches!(reply, Reply::Push(_)) {
-                        replies.push(reply);
-                    }
+                    replies.push(reply);
                 }
                 Ok(None) => break,
                 Err(error) => return format!("the server does not speak the Redis protocol: {error}"),
@@ -361,7 +375,7 @@ async fn read_all(shared: &Shared, mut reader: OwnedReadHalf) -> String {
             input = Vec::new();
         }
         if !shared.deliver(&mut replies, &mut matched) {
-            return "the server sent a reply that nobody asked for".to_owned();
+            return UNASKED.to_owned();
         }
     }
 }

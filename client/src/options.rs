@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use carousel_protocol::resp::Reply;
+use tokio::sync::mpsc;
+
 /// How one connection is made and how much it may carry.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
@@ -13,11 +16,20 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Requests that one connection may have outstanding; a further one waits for a place.
     pub in_flight_max: usize,
+    /// Where RESP3's pushes go, in their order among the replies; `None` drops them. While the channel is full
+    /// the connection reads no further, so whoever waits for a reply must empty it.
+    pub pushes: Option<mpsc::Sender<Vec<Reply>>>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { password: None, resp3: false, connect_timeout: Duration::from_secs(2), in_flight_max: 4096 }
+        Self {
+            password: None,
+            resp3: false,
+            connect_timeout: Duration::from_secs(2),
+            in_flight_max: 4096,
+            pushes: None,
+        }
     }
 }
 

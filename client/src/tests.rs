@@ -118,6 +118,29 @@ async fn push_messages_answer_no_request() {
 }
 
 #[tokio::test]
+async fn push_messages_go_where_they_were_asked_for_and_hold_up_replies_only_while_nobody_takes_them() {
+    let reply = Act::Raw(b":7\r\n>1\r\n$1\r\nx\r\n>1\r\n$1\r\ny\r\n".to_vec());
+    let server = MockServer::start(move |_| reply.clone()).await;
+    let (sender, mut pushes) = tokio::sync::mpsc::channel(1);
+    let options = ConnectOptions { pushes: Some(sender), ..ConnectOptions::default() };
+    let connection = Connection::connect(server.address(), &options).await.unwrap();
+    assert_eq!(connection.request(&[b"A"]).await, Ok(Reply::Integer(7)));
+    let second = connection.request(&[b"B"]);
+    let taken = async {
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.extend(pushes.recv().await.unwrap());
+        }
+        taken
+    };
+    let (second, taken) = tokio::join!(second, taken);
+    assert_eq!(second, Ok(Reply::Integer(7)));
+    assert_eq!(taken, ["x", "y", "x", "y"].map(|text| Reply::Bulk(text.into())));
+    drop(pushes);
+    assert_eq!(connection.request(&[b"C"]).await, Ok(Reply::Integer(7)));
+}
+
+#[tokio::test]
 async fn a_full_connection_makes_requests_wait_and_closing_it_sorts_sent_from_unsent() {
     let server = MockServer::start(|_| Act::Silent).await;
     let options = ConnectOptions { in_flight_max: 2, ..ConnectOptions::default() };

@@ -89,8 +89,8 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
 
     let ready = {
         let (settings, reason) = (settings.clone(), selected.reason.clone());
-        move |is_member| {
-            tracing::info!("{}", banner(&settings, shard_count, &reason, me, is_member));
+        move || {
+            tracing::info!("{}", banner(&settings, shard_count, &reason, me));
             if clients_possible < settings.maxclients as usize {
                 tracing::warn!(
                     "the limit of open files (ulimit -n) is enough for {clients_possible} clients, fewer than maxclients \
@@ -262,18 +262,17 @@ pub fn sync_policy(setting: AppendFsync) -> SyncPolicy {
 }
 
 /// The line that says that the node is ready, with a command to try that works as it stands.
-fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId, is_member: bool) -> String {
+fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId) -> String {
     let log = if settings.appendonly {
         format!("log synced {}", settings.appendfsync.name())
     } else {
         "no log: a restart is empty".into()
     };
-    // A member sends clients on to others; a password is asked for, not shown.
-    let cluster = if is_member { " -c" } else { "" };
-    let password = if settings.password().is_some() { " --askpass" } else { "" };
+    // A password is not shown: without a command there is a prompt to type it at.
+    let command = if settings.password().is_some() { "" } else { " SET greeting hello" };
     format!(
         "{} is ready at port {port} of {bind}: {shards} shard(s), {runtime}, data in {dir} ({log}), node {me}. \
-         Try: redis-cli{cluster}{password} -h {host} -p {try_port} SET greeting hello",
+         Try: cluster-admin --node {host}:{try_port} cli{command}",
         version(),
         port = settings.port,
         bind = settings.bind.join(" "),
@@ -314,17 +313,12 @@ mod tests {
                 cluster_announce_ip: announced.into(),
                 ..Settings::default()
             };
-            let line = banner(&settings, 2, "epoll", NodeId([1; 20]), false);
-            assert!(
-                line.ends_with(&format!("Try: redis-cli -h {host} -p 6379 SET greeting hello")),
-                "{line}"
-            );
+            let line = banner(&settings, 2, "epoll", NodeId([1; 20]));
+            let command = format!("Try: cluster-admin --node {host}:6379 cli");
+            assert!(line.ends_with(&format!("{command} SET greeting hello")), "{line}");
             settings.requirepass = "secret".into();
-            let line = banner(&settings, 2, "epoll", NodeId([1; 20]), true);
-            assert!(
-                line.contains(&format!("redis-cli -c --askpass -h {host} ")) && !line.contains("secret"),
-                "{line}"
-            );
+            let line = banner(&settings, 2, "epoll", NodeId([1; 20]));
+            assert!(line.ends_with(&command) && !line.contains("secret"), "{line}");
         }
     }
 }

@@ -48,8 +48,8 @@ pub struct ControlSeat {
     pub peers: Vec<TcpListener>,
     /// The data directory and what it had.
     pub found: FoundOnDisk,
-    /// Called when the node accepts clients, with whether it is a member of a cluster.
-    pub ready: Box<dyn FnOnce(bool)>,
+    /// Called when the node accepts clients.
+    pub ready: Box<dyn FnOnce()>,
     /// Called when the setting `loglevel` changes.
     pub set_log_level: Box<dyn Fn(LogLevel)>,
 }
@@ -150,7 +150,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
     for listener in clients {
         tokio::spawn(accept_clients(listener, shards.clone(), view.clone(), places.clone()));
     }
-    ready(was_member);
+    ready();
 
     let log_failed = Arc::new(Notify::new());
     let publisher = Publisher {

@@ -31,7 +31,15 @@ impl Target {
     /// # Errors
     /// One line with the address, the fault and what to try.
     pub async fn connect(&self) -> Result<Connection> {
-        match Connection::connect(&self.node, &self.connect_options()).await {
+        self.connect_with(&self.connect_options()).await
+    }
+
+    /// Connects with options that began as [`Self::connect_options`].
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(&self, options: &ConnectOptions) -> Result<Connection> {
+        match Connection::connect(&self.node, options).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
                 let text = error.to_string();

@@ -5,17 +5,19 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::load::LoadArgs;
 use crate::playground::PlaygroundArgs;
+use crate::prompt::PromptArgs;
 
 const AFTER_HELP: &str = "\
 Start here:
   cluster-admin playground                 three nodes on this machine, Ctrl-C stops them
   cluster-admin --node 127.0.0.1:7000 load --fill --keys 1000000
+  cluster-admin --node 127.0.0.1:7000 cli  a prompt, to type commands such as SET and GET
   cluster-admin playground add             a fourth node, from a second terminal
   cluster-admin --node 127.0.0.1:7000 rebalance --wait
 
 Exit codes:
   0  done, all is well
-  1  failed; one line on standard error says why and what to do
+  1  failed; one line on standard error says why and what to do (cli: or a reply was an error)
   2  the command line was not understood
   3  the answer is bad: slots are down (status), values were wrong or requests failed (load)";
 
@@ -24,7 +26,7 @@ Exit codes:
 #[command(
     name = "cluster-admin",
     version,
-    about = "Create, grow, rebalance, watch and load a Carousel cluster",
+    about = "Create, grow, rebalance, watch, load and query a Carousel cluster",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -86,6 +88,9 @@ Exits with 3 when slots are down.")]
 
     /// Send requests at a fixed rate, measure latency and verify every value read
     Load(LoadArgs),
+
+    /// Send any command to a node: one, those of a file, or what is typed at a prompt
+    Cli(PromptArgs),
 }
 
 /// `create`.
@@ -158,10 +163,22 @@ mod tests {
             ("cluster-admin rebalance --dry-run --wait", "cannot be used with"),
             ("cluster-admin status --json --wait", "cannot be used with"),
             ("cluster-admin --node 7000 status", "'7000' is not HOST:PORT"),
+            ("cluster-admin cli --raw --no-raw", "cannot be used with"),
+            ("cluster-admin cli -x", "<COMMAND>"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_name_of_a_servers_command_is_not_read_as_options() {
+        let cli = parse("cluster-admin cli --raw --node h:7000 SET k -1 --node --raw").unwrap();
+        assert_eq!(cli.node.as_str(), "h:7000");
+        let Command::Cli(args) = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(args.words, ["SET", "k", "-1", "--node", "--raw"]);
+        let Command::Cli(args) = parse("cluster-admin cli help").unwrap().command else { panic!() };
+        assert_eq!(args.words, ["help"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod load;
 mod membership;
 mod playground;
 mod progress;
+mod prompt;
 mod rebalance;
 mod status;
 
@@ -30,6 +31,8 @@ pub enum Verdict {
     Good,
     /// The answer is bad, and was shown: exit code 3.
     Bad,
+    /// A node refused a command of the user's, in words that were shown: exit code 1.
+    Refused,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     match runtime.block_on(run(cli)) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::from(3),
+        Ok(Verdict::Refused) => ExitCode::FAILURE,
         Err(error) => failed(&error),
     }
 }
@@ -55,6 +59,7 @@ async fn run(cli: Cli) -> anyhow::Result<Verdict> {
         Command::Status(args) => status::run(&target, &args).await,
         Command::Playground(args) => playground::run(args).await,
         Command::Load(args) => load::run(&target, args).await,
+        Command::Cli(args) => prompt::run(target, args).await,
     }
 }
 

@@ -23,7 +23,9 @@ fn help_names_every_command_and_exit_code() {
     let output = run(&["--help"]);
     let (out, err) = texts(&output);
     assert_eq!((output.status.code(), err.as_str()), (Some(0), ""));
-    for part in ["create", "add-node", "rebalance", "status", "playground", "load", "Exit codes", "--node"] {
+    for part in
+        ["create", "add-node", "rebalance", "status", "playground", "load", "cli", "Exit codes", "--node"]
+    {
         assert!(out.contains(part), "{part} is missing:\n{out}");
     }
 }
@@ -55,6 +57,7 @@ fn a_node_that_is_not_there_is_one_line_with_what_to_do() {
         &["--node", &address, "rebalance"],
         &["--node", &address, "add-node", "127.0.0.1:1"],
         &["create", &address],
+        &["--node", &address, "cli", "PING"],
     ] {
         let output = run(words);
         let (out, err) = texts(&output);

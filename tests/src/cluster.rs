@@ -5,6 +5,7 @@ use std::process::Stdio;
 use carousel_protocol::admin::Status;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use tokio::io::AsyncWriteExt;
 
 use crate::binaries::binary;
 use crate::server::Server;
@@ -39,12 +40,29 @@ impl Said {
 /// # Panics
 /// If it does not end.
 pub async fn run_admin(words: &[&str]) -> Said {
-    let child = tokio::process::Command::new(binary("cluster-admin"))
+    run_admin_with(words, b"").await
+}
+
+/// As [`run_admin`], with `input` on its standard input.
+///
+/// # Panics
+/// If it does not end.
+pub async fn run_admin_with(words: &[&str], input: &[u8]) -> Said {
+    let mut child = tokio::process::Command::new(binary("cluster-admin"))
         .args(words)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output();
-    let output = within(format!("cluster-admin {words:?} ends"), child).await.expect("it can be executed");
+        .spawn()
+        .expect("it can be executed");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let feed = async move {
+        // It may end before it has read all.
+        let _ = stdin.write_all(input).await;
+    };
+    let ended = async { tokio::join!(feed, child.wait_with_output()).1 };
+    let output = within(format!("cluster-admin {words:?} ends"), ended).await.expect("a child");
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod load;
 mod ports;
 pub mod raw;
+mod screen;
 pub mod server;
 pub mod wait;
 
@@ -19,5 +20,6 @@ pub use cluster::Cluster;
 pub use load::Load;
 pub use ports::{free_port, free_ports};
 pub use raw::{Raw, bulk};
+pub use screen::Screen;
 pub use server::Server;
 pub use wait::{LIMIT, eventually, within};

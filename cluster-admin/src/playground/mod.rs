@@ -278,8 +278,8 @@ impl Playground {
             say(format!("  {}  pid {}  log {}", node.address(), node.pid, node.log.display()));
         }
         say(format!(
-            "\nconnect with any Redis Cluster client, for example
-  redis-cli -c -p {port} set greeting hello
+            "\nconnect with any Redis Cluster client, or type commands at a prompt:
+  {me} --node 127.0.0.1:{port} cli
 
 try, in a second terminal,
   {me} --node 127.0.0.1:{port} status

@@ -7,7 +7,7 @@
 //!
 //! Unlike in Redis a NUL is a byte like any other here (Redis takes it for the end of the data, and waits).
 
-use super::argv::ArgRange;
+use super::argv::{ArgRange, Argv};
 use super::error::ProtocolError;
 
 /// Where the ranges that [`split`] pushed refer to.
@@ -17,6 +17,21 @@ pub(super) enum Words {
     Borrowed,
     /// To the decoded copy.
     Decoded,
+}
+
+/// The words of `line`, decoded as a server decodes an inline request: for programs that people type commands
+/// into.
+///
+/// # Errors
+/// [`ProtocolError::UnbalancedQuotes`].
+pub fn split_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
+    let (mut decoded, mut args) = (Vec::new(), Vec::new());
+    let words = split(line, &mut decoded, &mut args)?;
+    let buf = match words {
+        Words::Borrowed => line,
+        Words::Decoded => &decoded,
+    };
+    Ok(Argv::new(buf, &args).iter().map(<[u8]>::to_vec).collect())
 }
 
 /// Splits `line`, which has no line end, into words and pushes their ranges. `decoded` must be empty; it is

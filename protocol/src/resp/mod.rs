@@ -18,5 +18,6 @@ mod tests;
 pub use argv::{ArgRange, Argv, ArgvIter};
 pub use encode::{ReplyWriter, Version, double_text, encode_request};
 pub use error::ProtocolError;
+pub use inline::split_words;
 pub use parse::{Limits, Parsed, RequestParser};
 pub use reply::{Reply, ReplyParser, parse_reply};

@@ -2,6 +2,7 @@
 
 mod growth;
 mod playground;
+mod prompt;
 mod topology;
 
 use carousel_tests::{Cluster, Server, eventually, keys};

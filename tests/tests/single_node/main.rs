@@ -5,6 +5,7 @@ mod connections;
 mod durability;
 mod keyspace;
 mod logging;
+mod prompt;
 mod protocol;
 
 use carousel_tests::Server;

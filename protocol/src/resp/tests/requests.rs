@@ -152,6 +152,7 @@ fn quotes_and_escapes_of_inline_requests_are_those_of_redis() {
             "{:?}",
             input.escape_ascii().to_string()
         );
+        assert_eq!(split_words(input).unwrap(), *expected, "a line that a person typed");
     }
 }
 

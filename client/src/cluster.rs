@@ -110,7 +110,7 @@ impl ClusterClient {
             Some(spec) => {
                 let reads = spec.flags.contains(Flags::READONLY);
                 let intent = if reads { Intent::Read } else { Intent::Write };
-                (intent, spec.key_indices(args.len()).next())
+                (intent, spec.keys.indices(args.len(), |index| args[index]).next())
             }
             None => (Intent::Write, Some(1)),
         };

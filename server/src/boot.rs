@@ -28,6 +28,7 @@ use crate::shard::drive::{ShardSeat, ToShard, run_shard};
 use crate::shard::journal::Journal;
 use crate::shard::mailbox::{Mailbox, Sender, mailbox};
 use crate::shard::{Shard, ShardOptions};
+use crate::store;
 
 /// Bytes that a rewritten log gets in one write.
 const REWRITE_BYTES: usize = 1024 * 1024;
@@ -189,10 +190,10 @@ fn load(
     for log in 0..layout.shards {
         let shard_log = dir.shard_log(ShardId(log));
         let mut sink = |header: RecordHeader, payload: &[u8]| {
-            shards
-                .iter_mut()
-                .try_for_each(|shard| shard.replay(header, payload))
-                .map_err(|error| error.to_string())
+            let replayed = shards.iter_mut().try_for_each(|shard| shard.replay(header, payload));
+            // This thread has nobody else to do it: what the log itself deletes goes at once.
+            while store::sweep(usize::MAX) {}
+            replayed.map_err(|error| error.to_string())
         };
         let report = if layout.shards == shard_count {
             let (log, report) = shard_log.open(&mut sink)?;

@@ -3,7 +3,7 @@
 //! One test only: the figure is the whole process'.
 
 use carousel_protocol::key_slot;
-use carousel_server::store::{KeyHasher, SlotTable};
+use carousel_server::store::{KeyHasher, Table};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -23,7 +23,7 @@ fn resident_bytes() -> usize {
 fn overhead_per_key(keys: usize, value_bytes: usize) -> f64 {
     let hasher = KeyHasher::new(keys as u64);
     let before = resident_bytes();
-    let mut tables: Vec<SlotTable> = (0..16_384).map(|_| SlotTable::new()).collect();
+    let mut tables: Vec<Table> = (0..16_384).map(|_| Table::new()).collect();
     let value = vec![b'v'; value_bytes];
     for i in 0..keys {
         let key = format!("key:{i:010}");
@@ -32,7 +32,7 @@ fn overhead_per_key(keys: usize, value_bytes: usize) -> f64 {
     }
     let payload = keys * (14 + value_bytes);
     let resident = (resident_bytes() - before) as f64 - payload as f64;
-    let counted = tables.iter().map(|table| table.used_bytes() + size_of::<SlotTable>()).sum::<usize>();
+    let counted = tables.iter().map(|table| table.used_bytes() + size_of::<Table>()).sum::<usize>();
     let resident = resident / keys as f64;
     let counted = (counted - payload) as f64 / keys as f64;
     println!(

@@ -6,6 +6,7 @@
 
 mod binaries;
 pub mod cluster;
+pub mod collections;
 mod death_signal;
 pub mod keys;
 pub mod load;

@@ -26,6 +26,52 @@ struct Known {
     most: u64,
 }
 
+/// What holds a key's value.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// A string.
+    Text,
+    /// A field of a hash.
+    Field,
+    /// The last element of a list, behind all earlier ones.
+    Element,
+    /// The score of a member of a sorted set.
+    Score,
+}
+
+impl Form {
+    fn of(n: u32) -> Self {
+        [Self::Text, Self::Text, Self::Field, Self::Element, Self::Score][(n % 5) as usize]
+    }
+
+    fn write(self, key: &str, value: u64) -> redis::Cmd {
+        let args: &[&str] = match self {
+            Self::Text => &["SET", key],
+            Self::Field => &["HSET", key, "field"],
+            Self::Element => &["RPUSH", key],
+            Self::Score => &["ZADD", key],
+        };
+        let mut request = redis::cmd(args[0]);
+        request.arg(&args[1..]).arg(value);
+        if matches!(self, Self::Score) {
+            request.arg("member");
+        }
+        request
+    }
+
+    fn read(self, key: &str) -> redis::Cmd {
+        let args: &[&str] = match self {
+            Self::Text => &["GET", key],
+            Self::Field => &["HGET", key, "field"],
+            Self::Element => &["LINDEX", key, "-1"],
+            Self::Score => &["ZSCORE", key, "member"],
+        };
+        let mut request = redis::cmd(args[0]);
+        request.arg(&args[1..]);
+        request
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
@@ -38,7 +84,7 @@ struct Shared {
 struct Writer {
     shared: Arc<Shared>,
     addresses: Vec<String>,
-    keys: BTreeMap<String, Known>,
+    keys: BTreeMap<String, (Form, Known)>,
 }
 
 /// Several clients, each with its own connection and its own keys all over the slots.
@@ -63,7 +109,8 @@ impl Load {
     pub async fn start_at(addresses: Vec<String>, writers: u32) -> Self {
         let start = |number: u32| {
             let shared = Arc::new(Shared::default());
-            let keys = (0..KEYS).map(|n| (format!("redis-rs:{number}:{n}"), Known::default())).collect();
+            let key = |n| (format!("redis-rs:{number}:{n}"), (Form::of(n), Known::default()));
+            let keys = (0..KEYS).map(key).collect();
             let writer = Writer { shared: shared.clone(), addresses: addresses.clone(), keys };
             (shared, tokio::spawn(writer.run()))
         };
@@ -176,7 +223,7 @@ impl Writer {
             self.read(client, key).await?;
             let value = self.known(key).most + 1;
             self.known(key).most = value;
-            let () = redis::cmd("SET").arg(key).arg(value).query_async(client).await?;
+            let () = self.keys[key].0.write(key, value).query_async(client).await?;
             self.known(key).least = value;
             self.read(client, key).await?;
         }
@@ -185,11 +232,11 @@ impl Writer {
     }
 
     fn known(&mut self, key: &str) -> &mut Known {
-        self.keys.get_mut(key).expect("one of its keys")
+        &mut self.keys.get_mut(key).expect("one of its keys").1
     }
 
     async fn read(&mut self, client: &mut ClusterConnection, key: &str) -> redis::RedisResult<()> {
-        let value: Option<u64> = redis::cmd("GET").arg(key).query_async(client).await?;
+        let value: Option<u64> = self.keys[key].0.read(key).query_async(client).await?;
         let value = value.unwrap_or(0);
         let known = self.known(key);
         let (least, most) = (known.least, known.most);

@@ -9,7 +9,9 @@ const DANGEROUS_READ: &[Flags] = &[Flags::READONLY, Flags::DANGEROUS];
 const WRITE: &[Flags] = &[Flags::WRITE];
 const FAST_WRITE: &[Flags] = &[Flags::WRITE, Flags::FAST];
 const DANGEROUS_WRITE: &[Flags] = &[Flags::WRITE, Flags::DANGEROUS];
+const DANGEROUS_GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::DANGEROUS];
 const ALWAYS: &[Flags] = &[Flags::LOADING, Flags::STALE];
+const GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
 
 pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::Del, "DEL", AtLeast(2), Keys::ALL, Place::Key)
@@ -84,7 +86,22 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::Object, "OBJECT", AtLeast(2), Keys::SECOND, Place::Key)
         .subcommands(OBJECT)
         .docs("generic", "2.2.3", "A container for object introspection commands."),
-];
+    CommandSpec::new(CommandId::Sort, "SORT", AtLeast(2), Keys::FIRST_AND_STORED, Place::Key)
+        .flags(DANGEROUS_GROWING)
+        .docs("generic", "1.0.0", "Sorts the elements in a list, a set, or a sorted set, optionally storing the result."),
+    CommandSpec::new(CommandId::SortRo, "SORT_RO", AtLeast(2), Keys::FIRST, Place::Key)
+        .flags(DANGEROUS_READ)
+        .docs("generic", "7.0.0", "Returns the sorted elements of a list, a set, or a sorted set."),
+    CommandSpec::new(CommandId::Copy, "COPY", AtLeast(3), Keys::FIRST_TWO, Place::Key)
+            .flags(GROWING)
+            .docs("generic", "6.2.0", "Copies the value of a key to a new key."),
+        CommandSpec::new(CommandId::Rename, "RENAME", Exactly(3), Keys::FIRST_TWO, Place::Key)
+            .flags(WRITE)
+            .docs("generic", "1.0.0", "Renames a key and overwrites the destination."),
+        CommandSpec::new(CommandId::RenameNx, "RENAMENX", Exactly(3), Keys::FIRST_TWO, Place::Key)
+            .flags(FAST_WRITE)
+            .docs("generic", "1.0.0", "Renames a key only when the target key name doesn't exist."),
+    ];
 
 const OBJECT: &[SubcommandSpec] = &[
     SubcommandSpec::new("ENCODING", Exactly(3), Place::Key)

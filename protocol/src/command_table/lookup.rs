@@ -41,8 +41,9 @@ impl Packed {
     #[inline(always)]
     const fn place(&self) -> usize {
         let mixed = self.words[0] ^ self.words[1].rotate_left(23) ^ self.words[2].rotate_left(41) ^ self.len;
-        // Fibonacci hashing: the product's top bits depend on all bits.
-        (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - PLACES.trailing_zeros())) as usize
+        // Multiplicative hashing: the product's top bits depend on all bits. The constant, which has to be odd, is one
+        // that leaves every chain short.
+        (mixed.wrapping_mul(0x52E7_1CF8_28A4_FBD7) >> (u64::BITS - PLACES.trailing_zeros())) as usize
     }
 
     #[inline(always)]

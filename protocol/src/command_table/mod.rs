@@ -1,19 +1,27 @@
 //! The commands as data: everything about a command that is not its execution.
 //!
-//! One row per command, in `strings.rs`, `bitmaps.rs`, `generic.rs` and `server.rs`. From these rows come the arity check,
+//! One row per command, in the file of its group. From these rows come the arity check,
 //! the keys and with them the slot and shard, whether a write needs a quorum, and the replies of `COMMAND`.
 //! The facts are those of Redis 7.2 where the command exists there.
 
 mod bitmaps;
 mod flags;
 mod generic;
+mod hashes;
+mod lists;
 mod lookup;
 mod server;
+mod sets;
+mod sorted_sets;
 mod strings;
 #[cfg(test)]
 mod tests;
 
+use std::iter::{Chain, StepBy};
+use std::ops::Range;
+
 use crate::resp::Argv;
+use crate::resp::number::parse_i64;
 pub use flags::Flags;
 pub use lookup::lookup;
 
@@ -45,7 +53,7 @@ impl Arity {
     }
 }
 
-/// Which arguments are keys: every `step`th one from `first` to `last`.
+/// Which arguments are keys: every `step`th one from `first` to `last`, and as many as another argument counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Keys {
     /// Index of the first key in the arguments, the command name being 0; 0 where there are no keys.
@@ -54,6 +62,12 @@ pub struct Keys {
     pub last: i8,
     /// Distance of two keys.
     pub step: u8,
+    /// Index of an argument that says how many keys follow it, as in `ZUNION 2 a b`; 0 where there is none. If the first
+    /// of those is [`Self::first`], there are no others.
+    pub count_at: u8,
+    /// Index of the first option, where one of them, `STORE`, has a key behind it, as in `SORT list ALPHA STORE sorted`;
+    /// 0 where there is none.
+    pub options_at: u8,
 }
 
 impl Keys {
@@ -63,27 +77,90 @@ impl Keys {
     }
 
     /// No keys.
-    pub const NONE: Self = Self { first: 0, last: 0, step: 0 };
+    pub const NONE: Self = Self { first: 0, last: 0, step: 0, count_at: 0, options_at: 0 };
     /// The first argument after the name.
-    pub const FIRST: Self = Self { first: 1, last: 1, step: 1 };
+    pub const FIRST: Self = Self { first: 1, last: 1, step: 1, count_at: 0, options_at: 0 };
     /// The second argument after the name, as in `OBJECT ENCODING key`.
-    pub const SECOND: Self = Self { first: 2, last: 2, step: 1 };
-    /// The first two arguments after the name.
-    pub const FIRST_TWO: Self = Self { first: 1, last: 2, step: 1 };
+    pub const SECOND: Self = Self { first: 2, last: 2, step: 1, count_at: 0, options_at: 0 };
     /// All arguments after the name but the first: `BITOP AND destination key`.
-    pub const ALL_FROM_SECOND: Self = Self { first: 2, last: -1, step: 1 };
+    pub const ALL_FROM_SECOND: Self = Self { first: 2, last: -1, step: 1, count_at: 0, options_at: 0 };
     /// All arguments after the name.
-    pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
+    pub const ALL: Self = Self { first: 1, last: -1, step: 1, count_at: 0, options_at: 0 };
     /// Every other argument: `MSET key value key value`.
-    pub const PAIRS: Self = Self { first: 1, last: -1, step: 2 };
+    pub const PAIRS: Self = Self { first: 1, last: -1, step: 2, count_at: 0, options_at: 0 };
+    /// The first two arguments after the name: `LMOVE source destination`.
+    pub const FIRST_TWO: Self = Self { first: 1, last: 2, step: 1, count_at: 0, options_at: 0 };
+    /// A destination, then a count and so many keys: `ZUNIONSTORE destination 2 a b`.
+    pub const FIRST_AND_COUNTED: Self = Self { first: 1, last: 1, step: 1, count_at: 2, options_at: 0 };
 
-    /// The indices of the keys in a request of `argc` arguments.
+    /// The first argument after the name, and the key that the option `STORE` names.
+    pub const FIRST_AND_STORED: Self = Self { first: 1, last: 1, step: 1, count_at: 0, options_at: 2 };
+
+    /// As many as the argument of that index says, which stands before them.
+    pub const fn counted(count_at: u8) -> Self {
+        Self { first: count_at as i8 + 1, last: count_at as i8 + 1, step: 1, count_at, options_at: 0 }
+    }
+
+    /// Whether every key is counted by an argument.
+    pub const fn are_all_counted(self) -> bool {
+        self.count_at > 0 && self.first == self.count_at as i8 + 1
+    }
+
+    /// Whether there is exactly one in every request.
     #[inline]
-    pub fn indices(self, argc: usize) -> impl Iterator<Item = usize> + Clone {
+    pub const fn is_one(self) -> bool {
+        self.first == self.last && !self.are_movable()
+    }
+
+    /// Whether it takes a look into the arguments to know all keys.
+    pub const fn are_movable(self) -> bool {
+        self.count_at > 0 || self.options_at > 0
+    }
+
+    /// The indices of the keys in a request of `argc` arguments, of which `argument` gives those that tell.
+    #[inline]
+    pub fn indices<'a>(
+        self,
+        argc: usize,
+        argument: impl Fn(usize) -> &'a [u8],
+    ) -> Chain<StepBy<Range<usize>>, Range<usize>> {
+        let count_at = usize::from(self.count_at);
+        let counted = if count_at > 0 && count_at < argc {
+            let count = parse_i64(argument(count_at)).and_then(|count| usize::try_from(count).ok());
+            // A count of more than there are is a mistake, which the handler finds: nothing there is known to be a key.
+            let count = count.filter(|count| *count < argc - count_at).unwrap_or(0);
+            count_at + 1..count_at + 1 + count
+        } else if self.options_at > 0 {
+            stored_key(self.options_at.into(), argc, argument).map_or(0..0, |index| index..index + 1)
+        } else {
+            0..0
+        };
+        let of_place = if self.are_all_counted() { Self::NONE } else { self };
+        of_place.indices_of_place(argc).chain(counted)
+    }
+
+    #[inline]
+    fn indices_of_place(self, argc: usize) -> StepBy<Range<usize>> {
         let last = if self.last < 0 { argc as isize + self.last as isize } else { self.last as isize };
         let end = if self.first > 0 { (last + 1).clamp(0, argc as isize) as usize } else { 0 };
         (self.first.max(0) as usize..end).step_by(self.step.max(1) as usize)
     }
+}
+
+/// The index of the key behind the last `STORE` among the options of SORT, some of which have arguments of their own.
+fn stored_key<'a>(options_at: usize, argc: usize, argument: impl Fn(usize) -> &'a [u8]) -> Option<usize> {
+    const ARGUMENTS: [(&[u8], usize); 4] = [(b"LIMIT", 2), (b"GET", 1), (b"BY", 1), (b"STORE", 1)];
+    let mut found = None;
+    let mut at = options_at;
+    while at < argc {
+        let option = argument(at);
+        if option.eq_ignore_ascii_case(b"STORE") && at + 1 < argc {
+            found = Some(at + 1);
+        }
+        let taken = ARGUMENTS.iter().find(|(name, _)| option.eq_ignore_ascii_case(name));
+        at += 1 + taken.map_or(0, |(_, arguments)| *arguments);
+    }
+    found
 }
 
 /// Where a command executes.
@@ -134,9 +211,17 @@ macro_rules! command_ids {
 command_ids! {
     Get Set MGet MSet MSetNx SetNx SetEx PSetEx GetSet GetDel GetEx SetRange GetRange Substr Append StrLen
     Incr Decr IncrBy DecrBy IncrByFloat Lcs
+    LPush RPush LPushX RPushX LPop RPop LLen LRange LIndex LSet LInsert LRem LTrim LPos LMove RPopLPush LMPop
     SetBit GetBit BitCount BitPos BitOp BitField BitFieldRo
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
     Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
+    Sort SortRo
+    Copy Rename RenameNx
+    HSet HSetNx HMSet HGet HMGet HGetAll HDel HLen HStrLen HExists HKeys HVals HIncrBy HIncrByFloat HRandField HScan
+    SAdd SRem SIsMember SMIsMember SCard SMembers SPop SRandMember SMove SInter SInterCard SInterStore SUnion SUnionStore SDiff SDiffStore SScan
+    ZAdd ZRem ZScore ZMScore ZIncrBy ZCard ZCount ZLexCount ZRange ZRangeStore ZRangeByScore ZRevRangeByScore ZRangeByLex ZRevRangeByLex ZRevRange ZRank
+    ZRevRank ZRemRangeByRank ZRemRangeByScore ZRemRangeByLex ZPopMin ZPopMax ZMPop ZRandMember ZScan
+    ZUnion ZInter ZDiff ZUnionStore ZInterStore ZDiffStore ZInterCard
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
     ReadOnly ReadWrite Asking Cluster Shutdown Carousel
 }
@@ -189,10 +274,10 @@ impl CommandSpec {
         self.arity.fits(argc) && (self.keys.step < 2 || self.keys.groups_are_whole(argc))
     }
 
-    /// The indices of the keys in a request of `argc` arguments.
+    /// The indices of the keys in a request.
     #[inline]
-    pub fn key_indices(&self, argc: usize) -> impl Iterator<Item = usize> + Clone + use<> {
-        self.keys.indices(argc)
+    pub fn key_indices(&self, argv: Argv<'_>) -> Chain<StepBy<Range<usize>>, Range<usize>> {
+        self.keys.indices(argv.len(), |index| argv.get(index))
     }
 
     /// The subcommand of that name, in any case.
@@ -211,7 +296,11 @@ impl CommandSpec {
 
     /// The categories that `COMMAND` and ACLs show, such as `@read`.
     pub fn acl_categories(&self) -> impl Iterator<Item = &'static str> {
-        self.flags.acl_categories().chain(self.subject())
+        let others: &[_] = match self.id {
+            CommandId::Sort | CommandId::SortRo => &["@set", "@sortedset", "@list"],
+            _ => &[],
+        };
+        self.flags.acl_categories().chain(self.subject()).chain(others.iter().copied())
     }
 
     /// The category of what it is about, as opposed to what it does.
@@ -222,7 +311,12 @@ impl CommandSpec {
             (CommandId::DbSize | CommandId::FlushAll | CommandId::FlushDb, _) => Some("@keyspace"),
             (CommandId::Command | CommandId::ReadOnly, _) => Some("@connection"),
             (CommandId::ReadWrite | CommandId::Asking, _) => Some("@connection"),
+            (CommandId::Sort | CommandId::SortRo, _) => None,
             (_, "string") => Some("@string"),
+            (_, "list") => Some("@list"),
+            (_, "hash") => Some("@hash"),
+            (_, "set") => Some("@set"),
+            (_, "sorted-set") => Some("@sortedset"),
             (_, "bitmap") => Some("@bitmap"),
             (_, "generic") => Some("@keyspace"),
             (_, "connection") => Some("@connection"),
@@ -321,7 +415,16 @@ static TABLE: [CommandSpec; COMMAND_COUNT] = table();
 
 /// The rows of all files; that they are in the order of [`CommandId`] is checked when this is compiled.
 const fn table() -> [CommandSpec; COMMAND_COUNT] {
-    let files = [strings::ROWS, bitmaps::ROWS, generic::ROWS, server::ROWS];
+    let files = [
+        strings::ROWS,
+        lists::ROWS,
+        bitmaps::ROWS,
+        generic::ROWS,
+        hashes::ROWS,
+        sets::ROWS,
+        sorted_sets::ROWS,
+        server::ROWS,
+    ];
     let mut table = [strings::ROWS[0]; COMMAND_COUNT];
     let (mut file, mut count) = (0, 0);
     while file < files.len() {

@@ -41,7 +41,18 @@ fn names_that_are_nearly_a_command_are_not_found() {
 
 #[test]
 fn rows_are_complete_and_consistent() {
-    let groups = ["string", "bitmap", "generic", "connection", "server", "cluster"];
+    let groups = [
+        "string",
+        "list",
+        "bitmap",
+        "generic",
+        "connection",
+        "server",
+        "cluster",
+        "hash",
+        "set",
+        "sorted-set",
+    ];
     for spec in all() {
         let name = spec.name;
         assert!(
@@ -53,7 +64,7 @@ fn rows_are_complete_and_consistent() {
         // Who executes on a key's shard has a key, in the shortest request already or in its subcommand.
         if spec.place == Place::Key {
             let shortest = spec.arity.signed().unsigned_abs() as usize + spec.subcommands.len().min(1);
-            assert!(spec.key_indices(shortest).next().is_some(), "{name}");
+            assert!(spec.keys.indices(shortest, |_| b"1").next().is_some(), "{name}");
         } else {
             assert_eq!(spec.keys, Keys::NONE, "{name}");
         }
@@ -73,7 +84,8 @@ fn rows_are_complete_and_consistent() {
 
 #[test]
 fn keys_are_where_the_command_has_them() {
-    let keys = |name: &str, argc| lookup(name.as_bytes()).unwrap().key_indices(argc).collect::<Vec<_>>();
+    let spec = |name: &str| lookup(name.as_bytes()).unwrap();
+    let keys = |name: &str, argc| spec(name).keys.indices(argc, |_| b"2").collect::<Vec<_>>();
     assert_eq!(keys("GET", 2), [1]);
     assert_eq!(keys("SET", 7), [1]);
     assert_eq!(keys("DEL", 4), [1, 2, 3]);
@@ -83,6 +95,32 @@ fn keys_are_where_the_command_has_them() {
     assert_eq!(keys("LCS", 5), [1, 2]);
     assert_eq!(keys("BITOP", 6), [2, 3, 4, 5]);
     assert_eq!(keys("OBJECT", 3), [2]);
+    let counted =
+        |keys: Keys, argc, count: &'static str| keys.indices(argc, |_| count.as_bytes()).collect::<Vec<_>>();
+    assert_eq!(counted(Keys::counted(1), 5, "2"), [2, 3]);
+    assert_eq!(counted(Keys::counted(1), 5, "3"), [2, 3, 4]);
+    assert!(counted(Keys::counted(1), 5, "4").is_empty());
+    assert!(counted(Keys::counted(1), 5, "9223372036854775807").is_empty());
+    assert_eq!(counted(Keys::FIRST_AND_COUNTED, 6, "2"), [1, 3, 4]);
+    assert_eq!(counted(Keys::FIRST_AND_COUNTED, 6, "-2"), [1]);
+    let sorted = |request: &str| {
+        let args: Vec<_> = request.split(' ').map(str::as_bytes).collect();
+        spec("SORT").keys.indices(args.len(), |index| args[index]).collect::<Vec<_>>()
+    };
+    assert_eq!(sorted("SORT k STORE to"), [1, 3]);
+    assert_eq!(sorted("SORT k LIMIT STORE 1 GET STORE ALPHA"), [1]);
+    // What stands behind STORE is a key, whatever it is called.
+    assert_eq!(sorted("SORT k STORE LIMIT STORE to"), [1, 5]);
+    assert_eq!(sorted("SORT k STORE store ALPHA"), [1, 3]);
+    assert!(counted(Keys::counted(1), 5, "x").is_empty());
+    let sort = |line: &str| {
+        let args: Vec<_> = line.split(' ').collect();
+        spec("SORT").keys.indices(args.len(), |index| args[index].as_bytes()).collect::<Vec<_>>()
+    };
+    assert_eq!(sort("sort list"), [1]);
+    assert_eq!(sort("sort list store to desc"), [1, 3]);
+    assert_eq!(sort("sort list LIMIT 0 STORE GET Store by store STORE to Store last"), [1, 12]);
+    assert_eq!(sort("sort list BY x STORE"), [1]);
     assert!(keys("OBJECT", 2).is_empty());
     assert!(keys("PING", 2).is_empty());
     assert!(keys("DEL", 1).is_empty());
@@ -124,6 +162,11 @@ fn flags_and_categories_are_those_that_redis_shows() {
     };
     assert_eq!(facts("GET"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@string"]));
     assert_eq!(facts("SET"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@string"]));
+    assert_eq!(facts("RPUSH"), (vec!["write", "denyoom", "fast"], vec!["@write", "@fast", "@list"]));
+    assert_eq!(
+        facts("SORT"),
+        (vec!["write", "denyoom"], vec!["@write", "@dangerous", "@slow", "@set", "@sortedset", "@list"])
+    );
     assert_eq!(facts("BITFIELD"), (vec!["write", "denyoom"], vec!["@write", "@slow", "@bitmap"]));
     assert_eq!(facts("KEYS"), (vec!["readonly"], vec!["@read", "@dangerous", "@slow", "@keyspace"]));
     assert_eq!(facts("DBSIZE"), (vec!["readonly", "fast"], vec!["@read", "@fast", "@keyspace"]));

@@ -59,6 +59,36 @@ pub fn write_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&text[start..]);
 }
 
+/// An integer's decimal text, held in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal {
+    text: [u8; I64_TEXT_BYTES_MAX],
+    start: u8,
+}
+
+impl Decimal {
+    /// The text of `value`.
+    #[inline]
+    pub fn new(value: i64) -> Self {
+        let mut text = [0; I64_TEXT_BYTES_MAX];
+        let mut start = fill_from_end(&mut text, value.unsigned_abs());
+        if value < 0 {
+            start -= 1;
+            text[start] = b'-';
+        }
+        Self { text, start: start as u8 }
+    }
+}
+
+impl std::ops::Deref for Decimal {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.text[usize::from(self.start)..]
+    }
+}
+
 /// Writes `value` right-aligned into `text`; returns where it begins.
 fn fill_from_end(text: &mut [u8; I64_TEXT_BYTES_MAX], mut value: u64) -> usize {
     let mut at = text.len();

@@ -7,6 +7,7 @@ use super::bitmap::{VALUE_BITS_MAX, bit_offset};
 use super::error::CommandError;
 use super::exec::{Exec, Outcome, integer};
 use super::tables::KeyAt;
+use crate::limits;
 
 /// `BITFIELD key [GET type offset | [OVERFLOW WRAP|SAT|FAIL] SET type offset value | INCRBY type offset increment] ...`
 pub(super) fn bitfield(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
@@ -28,6 +29,9 @@ fn run(exec: &mut Exec<'_>, argv: Argv<'_>, operations: &[Operation]) -> Outcome
     let (at, key) = exec.first_key(argv);
     let written_bytes =
         operations.iter().filter(|operation| operation.writes()).map(Operation::end_byte).max();
+    // Each write is an effect of its own, with the key.
+    let writes = operations.iter().filter(|operation| operation.writes()).count();
+    exec.room.reserve(writes * (key.len() + limits::RECORD_OVERHEAD_BYTES))?;
     // Also the check of the key's type, before there is any reply.
     match written_bytes {
         Some(_) => exec.find_string(at, key)?,
@@ -42,7 +46,7 @@ fn run(exec: &mut Exec<'_>, argv: Argv<'_>, operations: &[Operation]) -> Outcome
     }
     // As in Redis, the value has room for all that was to be written, also for what then was zero or failed.
     if let Some(bytes) = written_bytes
-        && exec.find(at, key).is_none_or(|entry| entry.value().len() < bytes)
+        && exec.tables.peek(at, key, exec.now.unix_ms).is_none_or(|entry| entry.bytes().len() < bytes)
     {
         exec.tables.patch(at, key, bytes - 1, &[0], exec.effects);
     }
@@ -193,7 +197,7 @@ impl Operation {
     /// Does it; returns what to reply, or `None` where the field would overflow and must not.
     fn run(&self, exec: &mut Exec<'_>, at: KeyAt, key: &[u8]) -> Option<i64> {
         let first_byte = self.offset / 8;
-        let value = exec.find(at, key).map_or(&[][..], |entry| entry.value());
+        let value = exec.tables.peek(at, key, exec.now.unix_ms).map_or(&[][..], |entry| entry.bytes());
         let window = Window::of(value.get(first_byte..).unwrap_or_default());
         let shift = (self.offset % 8) as u32;
         let old = window.get(shift, self.field.bits);

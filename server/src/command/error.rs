@@ -3,6 +3,9 @@
 /// Why a command was not executed. Its text is the error reply.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CommandError {
+    /// The key holds a value of another type than the command is for.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
     /// Options that do not exist, exclude each other or lack their value.
     #[error("ERR syntax error")]
     Syntax,
@@ -24,6 +27,84 @@ pub enum CommandError {
         /// The command's name, or `command|subcommand`.
         command: String,
     },
+    /// What HINCRBY would count with.
+    #[error("ERR hash value is not an integer")]
+    HashValueNotAnInteger,
+    /// What HINCRBYFLOAT would count with.
+    #[error("ERR hash value is not a float")]
+    HashValueNotAFloat,
+    /// An increment that no sum can be made with.
+    #[error("ERR value is NaN or Infinity")]
+    IncrementNotFinite,
+    /// The log has no room for what the command would change.
+    #[error("{text}")]
+    NoRoom {
+        /// Of the reply.
+        text: &'static str,
+    },
+    /// A count that cannot be negated.
+    #[error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")]
+    CountRange,
+    /// A count beyond what a count may be.
+    #[error("ERR value is out of range")]
+    OutOfRange,
+    /// A negative count.
+    #[error("ERR value is out of range, must be positive")]
+    NotPositive,
+    /// The number of keys of SINTERCARD and its like.
+    #[error("ERR numkeys should be greater than 0")]
+    KeyCount,
+    /// More keys announced than given.
+    #[error("ERR Number of keys can't be greater than number of args")]
+    TooFewKeys,
+    /// ZADD with both.
+    #[error("ERR XX and NX options at the same time are not compatible")]
+    NxWithXx,
+    /// ZADD with two of them.
+    #[error("ERR GT, LT, and/or NX options at the same time are not compatible")]
+    GtLtNx,
+    /// ZADD INCR of several members.
+    #[error("ERR INCR option supports a single increment-element pair")]
+    IncrementPairs,
+    /// The sum of infinities of both signs.
+    #[error("ERR resulting score is not a number (NaN)")]
+    ScoreNotANumber,
+    /// The ends of a range of scores.
+    #[error("ERR min or max is not a float")]
+    ScoreRange,
+    /// The ends of a range of members.
+    #[error("ERR min or max not valid string range item")]
+    LexRange,
+    /// ZRANGE of ranks with LIMIT.
+    #[error("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")]
+    LimitOfRanks,
+    /// ZRANGE of members with their scores.
+    #[error("ERR syntax error, WITHSCORES not supported in combination with BYLEX")]
+    ScoresOfLex,
+    /// ZMPOP of no members.
+    #[error("ERR count should be greater than 0")]
+    PopCount,
+    /// The weight of a key of ZUNION and its like.
+    #[error("ERR weight value is not a float")]
+    Weight,
+    /// ZUNION and its like of no keys.
+    #[error("ERR at least 1 input key is needed for '{command}' command")]
+    NoInputKey {
+        /// The command's name.
+        command: &'static str,
+    },
+    /// SINTERCARD's.
+    #[error("ERR LIMIT can't be negative")]
+    NegativeLimit,
+    /// The source of RENAME, or the list of LSET.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// A database that there is not.
+    #[error("ERR DB index is out of range")]
+    Database,
+    /// COPY onto itself.
+    #[error("ERR source and destination objects are the same")]
+    SameObject,
     /// The sum has more than 64 bits.
     #[error("ERR increment or decrement would overflow")]
     Overflow,
@@ -100,6 +181,37 @@ pub enum CommandError {
     /// A number that is no slot's, or a negative count.
     #[error("ERR Invalid slot or number of keys")]
     SlotOrCount,
+    /// An index beyond either end.
+    #[error("ERR index out of range")]
+    Index,
+    /// An integer argument for which Redis has words of its own.
+    #[error("ERR {0}")]
+    Argument(&'static str),
+    /// Something to sort that is no number.
+    #[error("ERR One or more scores can't be converted into double")]
+    Score,
+    /// A change to a collection that no record could hold.
+    #[error("ERR the result of this command is too long for one record: at most {max} bytes")]
+    ResultTooLong {
+        /// The most.
+        max: usize,
+    },
+    /// SORT that would look for keys that other nodes may have.
+    #[error(
+        "ERR {option} option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots."
+    )]
+    SortBeyondSlot {
+        /// `BY` or `GET`.
+        option: &'static str,
+    },
+    /// SORT that would look for a key that another shard has.
+    #[error(
+        "ERR {option} option of SORT denied as keys formed by the pattern belong to several shards of this node; use a hash tag"
+    )]
+    SortBeyondShard {
+        /// `BY` or `GET`.
+        option: &'static str,
+    },
 }
 
 impl CommandError {

@@ -5,12 +5,13 @@ use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter};
 use carousel_protocol::{SlotId, key_slot};
 
-use super::effect::EffectSink;
+use super::effect::{Effect, EffectSink};
 use super::error::CommandError;
+use super::list::{self, End, Missing};
 use super::tables::{KeyAt, Tables};
-use super::{bitfield, bitmap, key, keyspace, lcs, scan, string};
-use crate::Now;
-use crate::store::EntryRef;
+use super::{bitfield, bitmap, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
+use crate::store::{EntryRef, View};
+use crate::{Now, limits};
 
 /// All that a command may touch.
 pub struct Exec<'a> {
@@ -27,9 +28,14 @@ pub struct Exec<'a> {
     /// Whether commands on all keys (SCAN, KEYS, DBSIZE, FLUSHALL) see a slot of this shard: whether this node
     /// serves it.
     pub owned: &'a dyn Fn(SlotId) -> bool,
+    /// Takes room in the log.
+    pub room: LogRoom<'a>,
+    /// Whether the node is in no cluster, so that a command may look at keys that it does not name (SORT's patterns).
+    pub is_alone: bool,
 }
 
-/// What a handler returns: it has written its reply, or done nothing at all.
+/// What a handler returns: it has written its reply, or changed nothing. (What it has written of a reply until then is
+/// taken back.)
 pub(super) type Outcome = Result<(), CommandError>;
 
 impl Exec<'_> {
@@ -88,6 +94,32 @@ impl Exec<'_> {
         self.tables.find(at, key, self.now.unix_ms, self.effects)
     }
 
+    /// The value of a key to read, as a kind of value; see [`Tables::read`].
+    ///
+    /// # Errors
+    /// The key holds something else.
+    #[inline]
+    pub(super) fn read_as<'t, V: View<'t>>(
+        &'t mut self,
+        at: KeyAt,
+        key: &[u8],
+    ) -> Result<Option<V>, CommandError> {
+        view(self.tables.read(at, key, self.now.unix_ms, self.effects))
+    }
+
+    /// The value of a key to write, as a kind of value; see [`Tables::find`].
+    ///
+    /// # Errors
+    /// The key holds something else.
+    #[inline]
+    pub(super) fn find_as<'t, V: View<'t>>(
+        &'t mut self,
+        at: KeyAt,
+        key: &[u8],
+    ) -> Result<Option<V>, CommandError> {
+        view(self.tables.find(at, key, self.now.unix_ms, self.effects))
+    }
+
     /// As [`Self::read`] for a command on strings.
     ///
     /// # Errors
@@ -98,7 +130,7 @@ impl Exec<'_> {
         at: KeyAt,
         key: &[u8],
     ) -> Result<Option<EntryRef<'_>>, CommandError> {
-        Ok(self.read(at, key))
+        only_string(self.tables.read(at, key, self.now.unix_ms, self.effects))
     }
 
     /// As [`Self::find`] for a command on strings.
@@ -111,28 +143,53 @@ impl Exec<'_> {
         at: KeyAt,
         key: &[u8],
     ) -> Result<Option<EntryRef<'_>>, CommandError> {
-        Ok(self.find(at, key))
+        only_string(self.tables.find(at, key, self.now.unix_ms, self.effects))
     }
 
-    /// Replies with a key's value, or null; returns whether it is there.
+    /// Replies with a key's string, or null; returns whether it is there.
+    ///
+    /// # Errors
+    /// The key holds something else; then nothing was written.
     #[inline]
-    pub(super) fn reply_value(&mut self, at: KeyAt, key: &[u8]) -> bool {
+    pub(super) fn reply_value(&mut self, at: KeyAt, key: &[u8]) -> Result<bool, CommandError> {
         match self.tables.read(at, key, self.now.unix_ms, self.effects) {
             Some(entry) => {
-                self.reply.bulk(entry.value());
-                true
+                self.reply.bulk(entry.string().ok_or(CommandError::WrongType)?);
+                Ok(true)
             }
             None => {
                 self.reply.null();
-                false
+                Ok(false)
             }
         }
+    }
+
+    /// Changes a key's collection; see [`Tables::change`].
+    pub(super) fn change(&mut self, at: KeyAt, effect: Effect<'_>) -> usize {
+        self.tables.change(at, &effect, self.effects)
     }
 
     /// Sets a key; see [`Tables::set`].
     #[inline]
     pub(super) fn set(&mut self, at: KeyAt, key: &[u8], value: &[u8], expire_at_ms: Option<u64>) {
         self.tables.set(at, key, value, expire_at_ms, self.effects);
+    }
+}
+
+/// The value of an entry as a kind of value.
+///
+/// # Errors
+/// It is of another kind.
+#[inline]
+pub(super) fn view<'t, V: View<'t>>(entry: Option<EntryRef<'t>>) -> Result<Option<V>, CommandError> {
+    entry.map(|entry| V::of(entry.value()).ok_or(CommandError::WrongType)).transpose()
+}
+
+#[inline]
+fn only_string(entry: Option<EntryRef<'_>>) -> Result<Option<EntryRef<'_>>, CommandError> {
+    match entry {
+        Some(entry) if entry.string().is_none() => Err(CommandError::WrongType),
+        entry => Ok(entry),
     }
 }
 
@@ -145,7 +202,9 @@ impl Exec<'_> {
 /// For a command that does not run on a shard.
 #[inline]
 pub fn execute(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) {
+    let start = exec.reply.out.len();
     if let Err(error) = dispatch(spec, exec, argv) {
+        exec.reply.out.truncate(start);
         exec.reply.error(&error.to_string());
     }
 }
@@ -173,6 +232,14 @@ fn dispatch(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> 
         CommandId::IncrBy => string::incrby(exec, argv),
         CommandId::DecrBy => string::decrby(exec, argv),
         CommandId::IncrByFloat => string::incrbyfloat(exec, argv),
+        _ => dispatch_others(spec, exec, argv),
+    }
+}
+
+/// All commands but those on strings: apart, so that the code around those stays small.
+#[inline(never)]
+fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    match spec.id {
         CommandId::Lcs => lcs::lcs(exec, argv),
         CommandId::SetBit => bitmap::setbit(exec, argv),
         CommandId::GetBit => bitmap::getbit(exec, argv),
@@ -192,12 +259,98 @@ fn dispatch(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> 
         }
         CommandId::Persist => key::persist(exec, argv),
         CommandId::Object => key::object(exec, argv),
+        CommandId::Copy => key::copy(exec, argv),
+        CommandId::Rename => key::rename(exec, argv),
+        CommandId::RenameNx => key::renamenx(exec, argv),
         CommandId::Scan => scan::scan(exec, argv),
         CommandId::Keys => keyspace::keys(exec, argv),
         CommandId::DbSize => keyspace::dbsize(exec),
         CommandId::FlushAll | CommandId::FlushDb => keyspace::flush(exec, argv),
         CommandId::RandomKey => keyspace::random_key(exec),
         CommandId::Cluster => keyspace::cluster(exec, argv),
+        CommandId::LPush => list::push(exec, argv, End::Head, Missing::Created),
+        CommandId::RPush => list::push(exec, argv, End::Tail, Missing::Created),
+        CommandId::LPushX => list::push(exec, argv, End::Head, Missing::Left),
+        CommandId::RPushX => list::push(exec, argv, End::Tail, Missing::Left),
+        CommandId::LPop => list::pop(spec, exec, argv, End::Head),
+        CommandId::RPop => list::pop(spec, exec, argv, End::Tail),
+        CommandId::LLen => list::llen(exec, argv),
+        CommandId::LRange => list::lrange(exec, argv),
+        CommandId::LIndex => list::lindex(exec, argv),
+        CommandId::LSet => list::lset(exec, argv),
+        CommandId::LInsert => list::linsert(exec, argv),
+        CommandId::LRem => list::lrem(exec, argv),
+        CommandId::LTrim => list::ltrim(exec, argv),
+        CommandId::LPos => list::lpos(exec, argv),
+        CommandId::LMove => list::lmove(exec, argv),
+        CommandId::RPopLPush => list::rpoplpush(exec, argv),
+        CommandId::LMPop => list::lmpop(exec, argv),
+        CommandId::Sort | CommandId::SortRo => sort::sort(spec, exec, argv),
+        CommandId::HSet => hash::hset(exec, argv),
+        CommandId::HSetNx => hash::hsetnx(exec, argv),
+        CommandId::HMSet => hash::hmset(exec, argv),
+        CommandId::HGet => hash::hget(exec, argv),
+        CommandId::HMGet => hash::hmget(exec, argv),
+        CommandId::HGetAll => hash::hgetall(exec, argv),
+        CommandId::HDel => hash::hdel(exec, argv),
+        CommandId::HLen => hash::hlen(exec, argv),
+        CommandId::HStrLen => hash::hstrlen(exec, argv),
+        CommandId::HExists => hash::hexists(exec, argv),
+        CommandId::HKeys => hash::hkeys(exec, argv),
+        CommandId::HVals => hash::hvals(exec, argv),
+        CommandId::HIncrBy => hash::hincrby(exec, argv),
+        CommandId::HIncrByFloat => hash::hincrbyfloat(exec, argv),
+        CommandId::HRandField => hash::hrandfield(exec, argv),
+        CommandId::HScan => hash::hscan(exec, argv),
+        CommandId::SAdd => set::sadd(exec, argv),
+        CommandId::SRem => set::srem(exec, argv),
+        CommandId::SIsMember => set::sismember(exec, argv),
+        CommandId::SMIsMember => set::smismember(exec, argv),
+        CommandId::SCard => set::scard(exec, argv),
+        CommandId::SMembers => set::smembers(exec, argv),
+        CommandId::SPop => set::spop(exec, argv),
+        CommandId::SRandMember => set::srandmember(exec, argv),
+        CommandId::SMove => set::smove(exec, argv),
+        CommandId::SInter => set::sinter(exec, argv),
+        CommandId::SInterCard => set::sintercard(exec, argv),
+        CommandId::SInterStore => set::sinterstore(exec, argv),
+        CommandId::SUnion => set::sunion(exec, argv),
+        CommandId::SUnionStore => set::sunionstore(exec, argv),
+        CommandId::SDiff => set::sdiff(exec, argv),
+        CommandId::SDiffStore => set::sdiffstore(exec, argv),
+        CommandId::SScan => set::sscan(exec, argv),
+        CommandId::ZAdd => sorted_set::zadd(exec, argv),
+        CommandId::ZRem => sorted_set::zrem(exec, argv),
+        CommandId::ZScore => sorted_set::zscore(exec, argv),
+        CommandId::ZMScore => sorted_set::zmscore(exec, argv),
+        CommandId::ZIncrBy => sorted_set::zincrby(exec, argv),
+        CommandId::ZCard => sorted_set::zcard(exec, argv),
+        CommandId::ZCount => sorted_set::zcount(exec, argv),
+        CommandId::ZLexCount => sorted_set::zlexcount(exec, argv),
+        CommandId::ZRange => sorted_set::zrange(exec, argv),
+        CommandId::ZRangeStore => sorted_set::zrangestore(exec, argv),
+        CommandId::ZRangeByScore => sorted_set::zrangebyscore(exec, argv),
+        CommandId::ZRevRangeByScore => sorted_set::zrevrangebyscore(exec, argv),
+        CommandId::ZRangeByLex => sorted_set::zrangebylex(exec, argv),
+        CommandId::ZRevRangeByLex => sorted_set::zrevrangebylex(exec, argv),
+        CommandId::ZRevRange => sorted_set::zrevrange(exec, argv),
+        CommandId::ZRank => sorted_set::zrank(exec, argv),
+        CommandId::ZRevRank => sorted_set::zrevrank(exec, argv),
+        CommandId::ZRemRangeByRank => sorted_set::zremrangebyrank(exec, argv),
+        CommandId::ZRemRangeByScore => sorted_set::zremrangebyscore(exec, argv),
+        CommandId::ZRemRangeByLex => sorted_set::zremrangebylex(exec, argv),
+        CommandId::ZPopMin => sorted_set::zpopmin(exec, argv),
+        CommandId::ZPopMax => sorted_set::zpopmax(exec, argv),
+        CommandId::ZMPop => sorted_set::zmpop(exec, argv),
+        CommandId::ZRandMember => sorted_set::zrandmember(exec, argv),
+        CommandId::ZScan => sorted_set::zscan(exec, argv),
+        CommandId::ZUnion => sorted_set::zunion(exec, argv),
+        CommandId::ZInter => sorted_set::zinter(exec, argv),
+        CommandId::ZDiff => sorted_set::zdiff(exec, argv),
+        CommandId::ZUnionStore => sorted_set::zunionstore(exec, argv),
+        CommandId::ZInterStore => sorted_set::zinterstore(exec, argv),
+        CommandId::ZDiffStore => sorted_set::zdiffstore(exec, argv),
+        CommandId::ZInterCard => sorted_set::zintercard(exec, argv),
         CommandId::Ping
         | CommandId::Echo
         | CommandId::Quit
@@ -215,6 +368,63 @@ fn dispatch(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> 
         | CommandId::Asking
         | CommandId::Shutdown
         | CommandId::Carousel => unreachable!("{} does not run on a shard", spec.name),
+        CommandId::Get
+        | CommandId::Set
+        | CommandId::MGet
+        | CommandId::MSet
+        | CommandId::MSetNx
+        | CommandId::SetNx
+        | CommandId::SetEx
+        | CommandId::PSetEx
+        | CommandId::GetSet
+        | CommandId::GetDel
+        | CommandId::GetEx
+        | CommandId::SetRange
+        | CommandId::GetRange
+        | CommandId::Substr
+        | CommandId::Append
+        | CommandId::StrLen
+        | CommandId::Incr
+        | CommandId::Decr
+        | CommandId::IncrBy
+        | CommandId::DecrBy
+        | CommandId::IncrByFloat => unreachable!("dispatched before"),
+    }
+}
+
+/// An integer argument of at least `min`; `words` is what Redis says of any other.
+pub(super) fn integer_from(text: &[u8], min: i64, words: &'static str) -> Result<i64, CommandError> {
+    parse_i64(text).filter(|value| *value >= min).ok_or(CommandError::Argument(words))
+}
+
+/// An integer argument whose sign means a direction, so that it can be negated.
+pub(super) fn signed_count(text: &[u8]) -> Result<i64, CommandError> {
+    let count = integer(text)?;
+    if count == i64::MIN { Err(CommandError::CountRange) } else { Ok(count) }
+}
+
+/// Room in the log for what a command changes.
+#[derive(Clone, Copy)]
+pub struct LogRoom<'a>(&'a dyn Fn(usize) -> Result<(), &'static str>);
+
+impl<'a> LogRoom<'a> {
+    /// Room that `reserve` takes: so many bytes on top of what the command's arguments need, or the text of the error
+    /// reply.
+    pub fn new(reserve: &'a dyn Fn(usize) -> Result<(), &'static str>) -> Self {
+        Self(reserve)
+    }
+
+    /// Takes room for so many bytes of effects that the arguments do not account for: for values that are copied, or items
+    /// that the command itself names. To be called before anything is changed.
+    ///
+    /// # Errors
+    /// There is no room, or no record would hold them.
+    pub(super) fn reserve(self, bytes: usize) -> Result<(), CommandError> {
+        let max = limits::WRITE_ARGUMENTS_BYTES_MAX;
+        if bytes > max {
+            return Err(CommandError::ResultTooLong { max });
+        }
+        (self.0)(bytes).map_err(|text| CommandError::NoRoom { text })
     }
 }
 

@@ -101,10 +101,14 @@ impl Entry {
             Self::Command(spec) => spec.arity.signed(),
             Self::Subcommand(_, sub) => sub.arity.signed(),
         });
-        simple_set(reply, &self.flags().names().collect::<Vec<_>>());
-        reply.integer(keys.first.into());
-        reply.integer(keys.last.into());
-        reply.integer(keys.step.into());
+        // What SORT_RO looks for by patterns are keys too.
+        let has_patterns = matches!(self, Self::Command(spec) if spec.id == CommandId::SortRo);
+        let movable = (keys.are_movable() || has_patterns).then_some("movablekeys");
+        simple_set(reply, &self.flags().names().chain(movable).collect::<Vec<_>>());
+        let of_place = if keys.are_all_counted() { Keys::NONE } else { keys };
+        reply.integer(of_place.first.into());
+        reply.integer(of_place.last.into());
+        reply.integer(of_place.step.into());
         simple_set(reply, &self.categories());
         let tips = self.tips();
         reply.set(tips.len());
@@ -135,23 +139,39 @@ impl Entry {
         request.into_iter().chain(response).collect()
     }
 
-    /// One specification for all keys, in the words `flags`, `begin_search` and `find_keys`.
+    /// One specification for the keys of fixed places and one for those that an argument counts, in the words `flags`, `begin_search` and `find_keys`.
     fn write_key_specs(self, reply: &mut ReplyWriter<'_>) {
         let keys = self.keys();
         if keys.first == 0 {
             return reply.set(0);
         }
         let writes = self.flags().contains(Flags::WRITE);
-        reply.set(1);
-        reply.map(3);
-        reply.bulk(b"flags");
-        simple_set(reply, if writes { &["RW", "access", "update"] } else { &["RO", "access"] });
-        reply.bulk(b"begin_search");
-        search_step(reply, "index", &[("index", keys.first.into())]);
-        reply.bulk(b"find_keys");
-        // Relative to the first key, unless counted from the end.
-        let last = if keys.last < 0 { keys.last } else { keys.last - keys.first };
-        search_step(reply, "range", &[("lastkey", last.into()), ("keystep", keys.step.into()), ("limit", 0)]);
+        let (of_place, counted) = (!keys.are_all_counted(), keys.count_at > 0);
+        reply.set(usize::from(of_place) + usize::from(counted));
+        let begin = |reply: &mut ReplyWriter<'_>, writes: bool, index: i64| {
+            reply.map(3);
+            reply.bulk(b"flags");
+            simple_set(reply, if writes { &["RW", "access", "update"] } else { &["RO", "access"] });
+            reply.bulk(b"begin_search");
+            search_step(reply, "index", &[("index", index)]);
+            reply.bulk(b"find_keys");
+        };
+        if of_place {
+            // SORT writes only where STORE says.
+            begin(reply, writes && keys.options_at == 0, keys.first.into());
+            // Relative to the first key, unless counted from the end.
+            let last = if keys.last < 0 { keys.last } else { keys.last - keys.first };
+            search_step(
+                reply,
+                "range",
+                &[("lastkey", last.into()), ("keystep", keys.step.into()), ("limit", 0)],
+            );
+        }
+        if counted {
+            // Behind a destination they are only read.
+            begin(reply, writes && !of_place, keys.count_at.into());
+            search_step(reply, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]);
+        }
     }
 
     fn write_docs(self, reply: &mut ReplyWriter<'_>) {
@@ -246,7 +266,7 @@ fn get_keys(request: Argv<'_>, reply: &mut ReplyWriter<'_>) {
     if !fits {
         return reply.error("ERR Invalid number of arguments specified for command");
     }
-    let indices = keys.indices(request.len());
+    let indices = keys.indices(request.len(), |index| request.get(index));
     reply.array(indices.clone().count());
     indices.for_each(|i| reply.bulk(request.get(i)));
 }

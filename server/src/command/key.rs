@@ -1,12 +1,16 @@
 //! Commands on keys of any type.
 
 use carousel_protocol::command_table::{CommandId, CommandSpec};
+use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 
+use super::effect::EffectIter;
+use super::effects_of::effects_as;
 use super::error::CommandError;
 use super::exec::{Exec, Outcome, integer};
 use super::expiry::{Base, Unit, any_time};
 use super::string;
+use crate::store::{HashRef, ListRef, SetRef, SortedSetRef, Value};
 
 pub(super) fn del(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let mut removed = 0;
@@ -29,13 +33,10 @@ pub(super) fn exists(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 
 pub(super) fn type_of(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    let name = if exec.read(at, key).is_some() { TYPE_STRING } else { "none" };
+    let name = exec.read(at, key).map_or("none", |entry| entry.value().type_of().name());
     exec.reply.simple(name);
     Ok(())
 }
-
-/// The name of the strings' type.
-pub(super) const TYPE_STRING: &str = "string";
 
 /// The conditions of EXPIRE. `XX` and one of `GT` and `LT` may come together.
 #[derive(Default)]
@@ -145,6 +146,101 @@ pub(super) fn persist(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     Ok(())
 }
 
+/// `COPY source destination [DB number] [REPLACE]`
+pub(super) fn copy(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    let (mut replaces, mut next) = (false, 3);
+    while next < argv.len() {
+        let is = |name: &str| argv.get(next).eq_ignore_ascii_case(name.as_bytes());
+        if is("REPLACE") {
+            replaces = true;
+        } else if is("DB") && next + 1 < argv.len() {
+            next += 1;
+            if integer(argv.get(next))? != 0 {
+                return Err(CommandError::Database);
+            }
+        } else {
+            return Err(CommandError::Syntax);
+        }
+        next += 1;
+    }
+    let (source, destination) = (argv.get(1), argv.get(2));
+    if source == destination {
+        return Err(CommandError::SameObject);
+    }
+    let taken = if replaces { Taken::Replace } else { Taken::Refuse };
+    let is_done = match put_under(exec, source, destination, taken) {
+        Err(CommandError::NoSuchKey) => false,
+        done => done?,
+    };
+    exec.reply.integer(is_done.into());
+    Ok(())
+}
+
+/// `RENAME key newkey`
+pub(super) fn rename(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    move_key(exec, argv, Taken::Replace)?;
+    exec.reply.ok();
+    Ok(())
+}
+
+/// `RENAMENX key newkey`
+pub(super) fn renamenx(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    let is_done = move_key(exec, argv, Taken::Refuse)?;
+    exec.reply.integer(is_done.into());
+    Ok(())
+}
+
+/// What becomes of a key whose name is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// It gives way.
+    Replace,
+    /// It stays, and nothing is done.
+    Refuse,
+}
+
+/// Gives a key another name; returns whether it was done.
+fn move_key(exec: &mut Exec<'_>, argv: Argv<'_>, taken: Taken) -> Result<bool, CommandError> {
+    let (at, source) = exec.first_key(argv);
+    let destination = argv.get(2);
+    if source == destination {
+        exec.find(at, source).ok_or(CommandError::NoSuchKey)?;
+        return Ok(taken == Taken::Replace);
+    }
+    let is_done = put_under(exec, source, destination, taken)?;
+    if is_done {
+        exec.tables.remove(at, source, exec.effects);
+    }
+    Ok(is_done)
+}
+
+/// Puts a copy of a key under another name; returns whether it was done.
+fn put_under(
+    exec: &mut Exec<'_>,
+    source: &[u8],
+    destination: &[u8],
+    taken: Taken,
+) -> Result<bool, CommandError> {
+    /// Items of a big collection go in pieces of about so many bytes.
+    const PIECE_BYTES: usize = 64 * 1024;
+    let [at, to] = [source, destination].map(|key| exec.tables.key_at(key_slot(key), key));
+    let mut copied = Vec::new();
+    let entry = exec.find(at, source).ok_or(CommandError::NoSuchKey)?;
+    effects_as(entry, destination, PIECE_BYTES, &mut |effect| effect.encode(&mut copied));
+    let is_taken = exec.find(to, destination).is_some();
+    if is_taken && taken == Taken::Refuse {
+        return Ok(false);
+    }
+    exec.room.reserve(copied.len())?;
+    if is_taken {
+        exec.tables.remove(to, destination, exec.effects);
+    }
+    for effect in EffectIter::new(&copied) {
+        exec.change(to, effect.expect("just encoded"));
+    }
+    Ok(true)
+}
+
 /// `OBJECT ENCODING key`, `OBJECT HELP`
 pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let subcommand = argv.get(1);
@@ -156,7 +252,7 @@ pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         let key = argv.get(2);
         let at = exec.tables.key_at(exec.slot, key);
         match exec.tables.read(at, key, exec.now.unix_ms, exec.effects) {
-            Some(entry) => exec.reply.bulk(string::encoding(entry.value()).as_bytes()),
+            Some(entry) => exec.reply.bulk(encoding(entry.value()).as_bytes()),
             None => exec.reply.null(),
         }
         return Ok(());
@@ -175,4 +271,19 @@ pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         return Ok(());
     }
     Err(CommandError::unknown_subcommand("OBJECT", subcommand))
+}
+
+/// How Redis would hold the value: what `OBJECT ENCODING` says.
+fn encoding(value: Value<'_>) -> &'static str {
+    match value {
+        Value::String(text) => string::encoding(text),
+        Value::List(ListRef::Packed(_))
+        | Value::Hash(HashRef::Packed(_))
+        | Value::Set(SetRef::Packed(_))
+        | Value::SortedSet(SortedSetRef::Packed(_)) => "listpack",
+        Value::List(ListRef::Big(_)) => "quicklist",
+        Value::Hash(HashRef::Big(_)) | Value::Set(SetRef::Big(_)) => "hashtable",
+        Value::Set(SetRef::Integers(_)) => "intset",
+        Value::SortedSet(SortedSetRef::Big(_)) => "skiplist",
+    }
 }

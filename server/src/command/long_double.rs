@@ -53,6 +53,25 @@ impl LongDouble {
         matches!(value, Self::Finite { .. }).then_some(value)
     }
 
+    /// Whether it is a number, and not infinite.
+    pub(super) fn is_finite(self) -> bool {
+        matches!(self, Self::Finite { .. })
+    }
+
+    /// The nearest double.
+    pub(super) fn to_f64(self) -> f64 {
+        let (is_negative, magnitude) = match self {
+            Self::Finite { negative, mantissa, exponent } => {
+                // In steps that a power of two is exact for; what is left of a tiny number may be rounded twice.
+                let (first, second) = (exponent / 2, exponent - exponent / 2);
+                (negative, mantissa as f64 * 2f64.powi(first) * 2f64.powi(second))
+            }
+            Self::Infinite { negative } => (negative, f64::INFINITY),
+            Self::NotANumber => return f64::NAN,
+        };
+        if is_negative { -magnitude } else { magnitude }
+    }
+
     /// The sum, rounded to nearest.
     pub(super) fn add(self, other: Self) -> Self {
         match (self, other) {

@@ -17,15 +17,14 @@ use carousel_protocol::resp::{Argv, ReplyWriter};
 use super::error::CommandError;
 use super::exec::{Exec, Outcome, integer};
 use super::glob::{Case, glob_match};
-use super::key::TYPE_STRING;
 use super::tables::{LocalSlots, is_due};
-use crate::store::ScanPosition;
+use crate::store::{EntryRef, KeyHasher, ScanPosition, Table};
 
 const POSITION_BITS: u32 = ScanPosition::BITS - ScanPosition::SPARE_BITS;
 const _: () = assert!(POSITION_BITS + 14 <= 53, "a cursor survives a double");
 
 /// Keys that a call looks at unless COUNT says otherwise.
-const COUNT_DEFAULT: i64 = 10;
+const COUNT_DEFAULT: usize = 10;
 
 /// The cursor that `text` is, read as Redis reads it (`strtoul`); `None` where it is none.
 pub fn parse_scan_cursor(text: &[u8]) -> Option<u64> {
@@ -63,26 +62,38 @@ fn first_ordinal(slots: &LocalSlots) -> u64 {
     before.sum::<usize>() as u64
 }
 
-struct ScanOptions<'a> {
+/// What the SCAN family is told besides the cursor.
+pub(super) struct ScanOptions<'a> {
     pattern: Option<&'a [u8]>,
-    count: i64,
+    count: usize,
     type_name: Option<&'a [u8]>,
 }
 
 impl<'a> ScanOptions<'a> {
-    fn parse(argv: Argv<'a>) -> Result<Self, CommandError> {
+    /// Those of `HSCAN key cursor [MATCH pattern] [COUNT count]` and its like.
+    ///
+    /// # Errors
+    /// An unknown option, one without its value, or a count that is none.
+    pub(super) fn of_items(argv: Argv<'a>) -> Result<Self, CommandError> {
+        let options = Self::parse(argv, 3)?;
+        if options.type_name.is_some() { Err(CommandError::Syntax) } else { Ok(options) }
+    }
+
+    /// Those from that argument on.
+    fn parse(argv: Argv<'a>, first: usize) -> Result<Self, CommandError> {
         let mut options = Self { pattern: None, count: COUNT_DEFAULT, type_name: None };
-        for at in (2..argv.len()).step_by(2) {
+        for at in (first..argv.len()).step_by(2) {
             let is = |name: &str| argv.get(at).eq_ignore_ascii_case(name.as_bytes());
             if at + 1 == argv.len() {
                 return Err(CommandError::Syntax);
             }
             let argument = argv.get(at + 1);
             if is("COUNT") {
-                options.count = integer(argument)?;
-                if options.count < 1 {
+                let count = integer(argument)?;
+                if count < 1 {
                     return Err(CommandError::Syntax);
                 }
+                options.count = usize::try_from(count).unwrap_or(usize::MAX);
             } else if is("MATCH") {
                 options.pattern = (argument != b"*").then_some(argument);
             } else if is("TYPE") {
@@ -93,14 +104,44 @@ impl<'a> ScanOptions<'a> {
         }
         Ok(options)
     }
+
+    /// Whether an item, or a key, of that name is to be returned.
+    pub(super) fn wants(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob_match(pattern, name, Case::Sensitive))
+    }
+}
+
+/// The next items of a big hash, set or sorted set from a cursor on, and the cursor behind them.
+pub(super) fn step<'t, T>(
+    table: &'t Table,
+    hasher: &KeyHasher,
+    cursor: u64,
+    options: &ScanOptions<'_>,
+    item: impl Fn(EntryRef<'t>) -> T,
+) -> (u64, Vec<T>) {
+    let position = ScanPosition::new(cursor << ScanPosition::SPARE_BITS & ((1 << ScanPosition::BITS) - 1));
+    let mut found = Vec::new();
+    let from = position.unwrap_or(ScanPosition::START);
+    let next = table.scan(hasher, from, options.count, &mut |entry| found.push(item(entry)));
+    (next.map_or(0, |next| next.get() >> ScanPosition::SPARE_BITS), found)
+}
+
+/// The head of a reply of the SCAN family: a cursor, then so many elements, which follow.
+pub(super) fn reply_items(reply: &mut ReplyWriter<'_>, cursor: u64, len: usize) {
+    reply.array(2);
+    reply.bulk(cursor.to_string().as_bytes());
+    reply.array(len);
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 pub(super) fn scan(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let cursor = parse_scan_cursor(argv.get(1)).ok_or(CommandError::Cursor)?;
-    let options = ScanOptions::parse(argv)?;
-    let has_type = options.type_name.is_none_or(|name| name.eq_ignore_ascii_case(TYPE_STRING.as_bytes()));
-    let budget = usize::try_from(options.count).unwrap_or(usize::MAX);
+    let options = ScanOptions::parse(argv, 2)?;
+    let has_type = |entry: &EntryRef<'_>| {
+        let type_of = || entry.value().type_of().name().as_bytes();
+        options.type_name.is_none_or(|name| name.eq_ignore_ascii_case(type_of()))
+    };
+    let budget = options.count;
 
     let slots = exec.tables.local_slots();
     let first_ordinal = first_ordinal(&slots);
@@ -121,8 +162,7 @@ pub(super) fn scan(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
             let position = from.unwrap_or(ScanPosition::START);
             next = table.scan(exec.tables.hasher(), position, budget - visited, &mut |entry| {
                 visited += 1;
-                let matches = options.pattern.is_none_or(|p| glob_match(p, entry.key(), Case::Sensitive));
-                if has_type && matches && !is_due(&entry, exec.now.unix_ms) {
+                if options.wants(entry.key()) && has_type(&entry) && !is_due(&entry, exec.now.unix_ms) {
                     keys.bulk(entry.key());
                     returned += 1;
                 }
@@ -142,9 +182,7 @@ pub(super) fn scan(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         let position = from.map_or(0, |position| position.get() >> ScanPosition::SPARE_BITS);
         ordinal << POSITION_BITS | position
     };
-    exec.reply.array(2);
-    exec.reply.bulk(next_cursor.to_string().as_bytes());
-    exec.reply.array(returned);
+    reply_items(&mut exec.reply, next_cursor, returned);
     exec.reply.out.extend_from_slice(&elements);
     Ok(())
 }

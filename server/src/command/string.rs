@@ -1,17 +1,17 @@
 //! Commands on strings.
 
 use carousel_protocol::resp::Argv;
-use carousel_protocol::resp::number::{I64_TEXT_BYTES_MAX, parse_i64};
+use carousel_protocol::resp::number::{Decimal, parse_i64};
 
 use super::error::CommandError;
-use super::exec::{Exec, Outcome, integer};
+use super::exec::{Exec, Outcome, integer, view};
 use super::expiry::{Base, ExpiryOption, Unit, positive_time};
 use super::long_double::LongDouble;
 use crate::store::VALUE_BYTES_MAX;
 
 pub(super) fn get(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    exec.reply_value(at, key);
+    exec.reply_value(at, key)?;
     Ok(())
 }
 
@@ -30,7 +30,7 @@ pub(super) fn set(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         ExpiryOption::Unsaid | ExpiryOption::Keep | ExpiryOption::Persist => None,
     };
     if options.replies_old_value {
-        exec.reply_value(at, key);
+        exec.reply_value(at, key)?;
     }
     let found = exec.find(at, key).map(|entry| entry.expire_at_ms());
     let refused = match options.condition {
@@ -134,14 +134,14 @@ fn set_expiring(exec: &mut Exec<'_>, argv: Argv<'_>, command: &'static str, unit
 
 pub(super) fn getset(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    exec.reply_value(at, key);
+    exec.reply_value(at, key)?;
     exec.set(at, key, argv.get(2), None);
     Ok(())
 }
 
 pub(super) fn getdel(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    if exec.reply_value(at, key) {
+    if exec.reply_value(at, key)? {
         exec.tables.remove(at, key, exec.effects);
     }
     Ok(())
@@ -163,23 +163,23 @@ pub(super) fn getex(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         expiry = expiry.join(option)?;
     }
     // As in Redis, a missing key hides an impossible time.
-    let Some(old_expiry) = exec.find(at, key).map(|entry| entry.expire_at_ms()) else {
-        exec.reply_value(at, key);
+    let Some(old_expiry) = exec.find_string(at, key)?.map(|entry| entry.expire_at_ms()) else {
+        exec.reply_value(at, key)?;
         return Ok(());
     };
     match expiry {
         ExpiryOption::Unsaid | ExpiryOption::Keep => {
-            exec.reply_value(at, key);
+            exec.reply_value(at, key)?;
         }
         ExpiryOption::Persist => {
-            exec.reply_value(at, key);
+            exec.reply_value(at, key)?;
             if old_expiry.is_some() {
                 exec.tables.set_expire(at, key, None, exec.effects);
             }
         }
         ExpiryOption::At(unit, base, text) => {
             let expire_at_ms = positive_time("GETEX", unit, base, text, exec.now.unix_ms)?;
-            exec.reply_value(at, key);
+            exec.reply_value(at, key)?;
             if expire_at_ms <= exec.now.unix_ms {
                 exec.tables.remove(at, key, exec.effects);
             } else {
@@ -193,7 +193,9 @@ pub(super) fn getex(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 pub(super) fn mget(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     exec.reply.array(argv.len() - 1);
     exec.each_key(argv, 1, |exec, at, key, _| {
-        exec.reply_value(at, key);
+        if exec.reply_value(at, key).is_err() {
+            exec.reply.null(); // it holds no string
+        }
     });
     Ok(())
 }
@@ -220,7 +222,7 @@ fn set_pairs(exec: &mut Exec<'_>, argv: Argv<'_>) {
 
 pub(super) fn strlen(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    let len = exec.read(at, key).map_or(0, |entry| entry.value().len());
+    let len = exec.read_as::<&[u8]>(at, key)?.map_or(0, <[u8]>::len);
     exec.reply.integer(len as i64);
     Ok(())
 }
@@ -228,7 +230,7 @@ pub(super) fn strlen(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 pub(super) fn append(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let bytes = argv.get(2);
-    let len = match exec.find(at, key).map(|entry| entry.value().len()) {
+    let len = match exec.find_as::<&[u8]>(at, key)?.map(<[u8]>::len) {
         None => {
             exec.set(at, key, bytes, None);
             bytes.len()
@@ -249,7 +251,7 @@ pub(super) fn setrange(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let offset = usize::try_from(integer(argv.get(2))?).map_err(|_| CommandError::Offset)?;
     let bytes = argv.get(3);
-    let mut len = exec.find(at, key).map_or(0, |entry| entry.value().len());
+    let mut len = exec.find_as::<&[u8]>(at, key)?.map_or(0, <[u8]>::len);
     if !bytes.is_empty() {
         check_len(offset, bytes.len())?;
         exec.tables.patch(at, key, offset, bytes, exec.effects);
@@ -269,10 +271,7 @@ fn check_len(offset: usize, bytes: usize) -> Outcome {
 pub(super) fn getrange(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let (start, end) = (integer(argv.get(2))?, integer(argv.get(3))?);
-    let value = match exec.tables.read(at, key, exec.now.unix_ms, exec.effects) {
-        Some(entry) => entry.value(),
-        None => &[],
-    };
+    let value: &[u8] = view(exec.tables.read(at, key, exec.now.unix_ms, exec.effects))?.unwrap_or_default();
     exec.reply.bulk(range_of(value, start, end));
     Ok(())
 }
@@ -307,42 +306,21 @@ pub(super) fn decrby(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 
 fn add(exec: &mut Exec<'_>, argv: Argv<'_>, increment: i64) -> Outcome {
     let (at, key) = exec.first_key(argv);
-    let (old, expire_at_ms) = match exec.find(at, key) {
-        Some(entry) => (integer(entry.value())?, entry.expire_at_ms()),
+    let (old, expire_at_ms) = match exec.find_string(at, key)? {
+        Some(entry) => (integer(entry.bytes())?, entry.expire_at_ms()),
         None => (0, None),
     };
     let new = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-    let mut text = [0; I64_TEXT_BYTES_MAX];
-    let text = decimal(&mut text, new);
-    exec.set(at, key, text, expire_at_ms);
+    exec.set(at, key, &Decimal::new(new), expire_at_ms);
     exec.reply.integer(new);
     Ok(())
-}
-
-/// Writes the number into `room`, without an allocation.
-fn decimal(room: &mut [u8; I64_TEXT_BYTES_MAX], value: i64) -> &[u8] {
-    let mut rest = value.unsigned_abs();
-    let mut start = room.len();
-    loop {
-        start -= 1;
-        room[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        start -= 1;
-        room[start] = b'-';
-    }
-    &room[start..]
 }
 
 pub(super) fn incrbyfloat(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let parse = |text: &[u8]| LongDouble::parse(text).ok_or(CommandError::NotAFloat);
-    let (old, expire_at_ms) = match exec.find(at, key) {
-        Some(entry) => (parse(entry.value())?, entry.expire_at_ms()),
+    let (old, expire_at_ms) = match exec.find_string(at, key)? {
+        Some(entry) => (parse(entry.bytes())?, entry.expire_at_ms()),
         None => (LongDouble::ZERO, None),
     };
     let sum = old.add(parse(argv.get(2))?);

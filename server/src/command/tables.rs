@@ -3,7 +3,7 @@
 use carousel_protocol::{ShardId, SlotId};
 
 use super::effect::{Effect, EffectSink};
-use crate::store::{EntryRef, KeyHasher, PrefetchDepth, SlotTable};
+use crate::store::{EntryRef, KeyHasher, PrefetchDepth, Table};
 
 /// Slots that follow each other stay on one shard in groups of this many; see [`ShardId::of_slot`].
 const GROUP: usize = 16;
@@ -91,9 +91,9 @@ pub struct KeyCounters {
 pub struct Tables {
     slots: LocalSlots,
     hasher: KeyHasher,
-    tables: Vec<SlotTable>,
+    tables: Vec<Table>,
     counters: KeyCounters,
-    dice: u64,
+    dice: Dice,
     /// See [`Self::keep_due`].
     keeps_due: bool,
 }
@@ -102,8 +102,8 @@ impl Tables {
     /// Empty tables for all slots of a shard; `hasher` is the shard's for as long as the tables live.
     pub fn new(shard: ShardId, shard_count: u16, hasher: KeyHasher) -> Self {
         let slots = LocalSlots::new(shard, shard_count);
-        let tables = std::iter::repeat_with(SlotTable::new).take(slots.len()).collect();
-        let dice = hasher.hash(b"dice");
+        let tables = std::iter::repeat_with(Table::new).take(slots.len()).collect();
+        let dice = Dice::new(hasher.hash(b"dice"));
         Self { slots, hasher, tables, counters: KeyCounters::default(), dice, keeps_due: false }
     }
 
@@ -125,13 +125,13 @@ impl Tables {
 
     /// The table of a slot of this shard.
     #[inline]
-    pub fn table(&self, slot: SlotId) -> &SlotTable {
+    pub fn table(&self, slot: SlotId) -> &Table {
         &self.tables[self.slots.index_of(slot)]
     }
 
     /// The table of a slot of this shard.
     #[inline]
-    pub fn table_mut(&mut self, slot: SlotId) -> &mut SlotTable {
+    pub fn table_mut(&mut self, slot: SlotId) -> &mut Table {
         &mut self.tables[self.slots.index_of(slot)]
     }
 
@@ -143,24 +143,23 @@ impl Tables {
 
     /// Puts a table (built with the same hasher) in the place of a slot's and returns the old one.
     #[must_use = "dropping a large table takes time"]
-    pub fn replace(&mut self, slot: SlotId, table: SlotTable) -> SlotTable {
+    pub fn replace(&mut self, slot: SlotId, table: Table) -> Table {
         std::mem::replace(self.table_mut(slot), table)
     }
 
     /// Number of keys in all tables, walking them.
     pub fn keys_total(&self) -> usize {
-        self.tables.iter().map(SlotTable::len).sum()
+        self.tables.iter().map(Table::len).sum()
     }
 
     /// Number of keys with an expiry in all tables, walking them.
     pub fn volatile_total(&self) -> usize {
-        self.tables.iter().map(SlotTable::volatile_len).sum()
+        self.tables.iter().map(Table::volatile_len).sum()
     }
 
     /// Bytes that keys and tables take, walking the tables.
     pub fn used_bytes(&self) -> usize {
-        self.tables.capacity() * size_of::<SlotTable>()
-            + self.tables.iter().map(SlotTable::used_bytes).sum::<usize>()
+        self.tables.capacity() * size_of::<Table>() + self.tables.iter().map(Table::used_bytes).sum::<usize>()
     }
 
     /// What happened to keys since the start.
@@ -211,7 +210,8 @@ impl Tables {
         found
     }
 
-    /// As [`Self::read`] for a command that will write: counts neither hit nor miss.
+    /// As [`Self::read`] for a command that will write: counts neither hit nor miss, and has taken room in the log,
+    /// so a key whose time has passed is removed whatever [`Self::keep_due`] says.
     #[inline]
     pub fn find(
         &mut self,
@@ -221,7 +221,7 @@ impl Tables {
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
         let table = &mut self.tables[self.slots.index_of(at.slot)];
-        find(table, &mut self.counters, at, key, now_ms, self.keeps_due, effects)
+        find(table, &mut self.counters, at, key, now_ms, false, effects)
     }
 
     /// From now on keys whose time has passed are hidden, or again removed when somebody looks for them. Removing
@@ -276,19 +276,53 @@ impl Tables {
         table.patch(&self.hasher, at.hash, key, offset, bytes);
     }
 
+    /// Does to a key of this place what the effect says, and keeps the effect; returns how many fields or members are
+    /// new, or gone.
+    pub fn change(&mut self, at: KeyAt, effect: &Effect<'_>, effects: &mut EffectSink) -> usize {
+        effects.push(at.slot, *effect);
+        let table = &mut self.tables[self.slots.index_of(at.slot)];
+        effect.apply_at(table, &self.hasher, at.hash)
+    }
+
     /// Removes all keys of a slot, with an effect if there were any.
     pub fn clear(&mut self, slot: SlotId, effects: &mut EffectSink) {
         if !self.table(slot).is_empty() {
             effects.push(slot, Effect::Clear);
-            *self.table_mut(slot) = SlotTable::new();
+            *self.table_mut(slot) = Table::new();
         }
     }
 
     /// The next of a sequence of numbers that is fixed by the hasher's seed and looks random.
     pub fn roll(&mut self) -> u64 {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.dice ^ self.dice >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        self.dice.roll()
+    }
+
+    /// Dice of one's own, which fall differently each time.
+    pub fn dice(&mut self) -> Dice {
+        Dice::new(self.roll())
+    }
+
+    /// The entry of a key, unless its time has passed; changes nothing.
+    #[inline]
+    pub fn peek(&self, at: KeyAt, key: &[u8], now_ms: u64) -> Option<EntryRef<'_>> {
+        self.table(at.slot).get(at.hash, key).filter(|entry| !is_due(entry, now_ms))
+    }
+}
+
+/// Numbers that look random: SplitMix64 (Steele, Lea and Flood 2014).
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The sequence of that seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ mixed >> 31
     }
@@ -303,7 +337,7 @@ pub(super) fn is_due(entry: &EntryRef<'_>, now_ms: u64) -> bool {
 
 #[inline]
 fn find<'t>(
-    table: &'t mut SlotTable,
+    table: &'t mut Table,
     counters: &mut KeyCounters,
     at: KeyAt,
     key: &[u8],
@@ -354,7 +388,7 @@ mod tests {
         let at = tables.key_at(slot, b"k");
         tables.set(at, b"k", b"v", Some(100), &mut effects);
         effects.clear();
-        assert_eq!(tables.read(at, b"k", 100, &mut effects).unwrap().value(), b"v");
+        assert_eq!(tables.read(at, b"k", 100, &mut effects).unwrap().bytes(), b"v");
         assert!(effects.is_empty());
         tables.keep_due(true);
         assert!(tables.read(at, b"k", 101, &mut effects).is_none(), "it is hidden");

@@ -139,7 +139,7 @@ impl RemoteBatch {
         let executed = if matches!(spec.place_for(argv), Place::AllShards | Place::Slot) {
             shard.execute_on_any(now, request, out, room)
         } else {
-            let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+            let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
             match slots.as_slice() {
                 [] | [_] => shard.execute(now, request, out, room).map(|hold| vec![hold]),
                 several => shard.execute_across(now, request, several, out, room),

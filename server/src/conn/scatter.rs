@@ -38,7 +38,7 @@ pub(super) fn shard_of(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> 
 
 /// Do all keys share one slot?
 pub(super) fn one_slot(spec: &CommandSpec, argv: Argv<'_>, first: SlotId) -> bool {
-    spec.key_indices(argv.len()).all(|i| key_slot(argv.get(i)) == first)
+    spec.key_indices(argv).all(|i| key_slot(argv.get(i)) == first)
 }
 
 /// A reply that is merged from parts.
@@ -89,7 +89,7 @@ pub(super) fn split(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> Vec
     }
     let step = usize::from(spec.keys.step);
     let mut parts: Vec<(ShardId, Arguments<'_>)> = Vec::new();
-    for (n, i) in spec.key_indices(argv.len()).enumerate() {
+    for (n, i) in spec.key_indices(argv).enumerate() {
         let shard = ShardId::of_slot(key_slot(argv.get(i)), shard_count);
         let at = parts.iter().position(|part| part.0 == shard).unwrap_or_else(|| {
             parts.push((shard, Arguments { args: vec![argv.get(0)], keys: Vec::new() }));

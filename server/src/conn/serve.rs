@@ -237,9 +237,7 @@ impl Connection {
         self.handle.metrics.command(spec.id);
         self.last_command = Some(spec.id);
         match (spec.place_for(argv), request.slot) {
-            (Place::Key, Some(slot)) if spec.keys.first == spec.keys.last => {
-                self.run_on_slot(now, spec, slot, argv)
-            }
+            (Place::Key, Some(slot)) if spec.keys.is_one() => self.run_on_slot(now, spec, slot, argv),
             (Place::Key, Some(slot)) => self.run_on_keys(now, spec, slot, argv),
             // Without a key, as a malformed OBJECT, nothing routes it: any shard knows the answer.
             (Place::Key, None) => self.run_on_slot(now, spec, self.handle.first_slot(), argv),
@@ -295,7 +293,7 @@ impl Connection {
         if !self.handle.may_cross_slots() {
             return self.refuse(spec, "CROSSSLOT Keys in request don't hash to the same slot");
         }
-        let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+        let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
         if slots.iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
             return self.run_across(now, Request { spec, slot, argv, version: self.session.version }, &slots);
         }
@@ -408,7 +406,7 @@ impl Connection {
         let parsed = parser.parse(request, &mut args);
         assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
         let argv = parser.argv(request, &args);
-        let slots: Vec<_> = spec.key_indices(argv.len()).map(|i| key_slot(argv.get(i))).collect();
+        let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
         let slot = slots.first().copied().unwrap_or_else(|| self.handle.first_slot());
         let request = Request { spec, slot, argv, version: self.session.version };
         let (mut out, mut core) = (Vec::new(), self.handle.core.borrow_mut());

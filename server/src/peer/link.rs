@@ -53,8 +53,8 @@ impl LinkOut {
             return;
         }
         let mut queued = self.queued.borrow_mut();
-        // (One record may be longer than the limit, so an empty queue takes anything.)
-        if !queued.is_empty() && queued.len() + bytes.len() > PEER_OUT_BYTES_MAX {
+        // (A record, or the parts of a big collection, may be longer than the limit: what the queue has already counts.)
+        if queued.len() > PEER_OUT_BYTES_MAX {
             drop(queued);
             self.close();
             return;

@@ -10,7 +10,7 @@ use crate::config::ClusterState;
 use crate::persist::record::{RecordHeader, RecordKind};
 use crate::planted::{Bug, is_planted};
 use crate::replication::EpochHistory;
-use crate::store::SlotTable;
+use crate::store::Table;
 
 impl Shard {
     /// Takes over the agreed state. `incarnation` is this process' own registration, once the state has it.
@@ -248,7 +248,7 @@ impl Shard {
         replication.link = None;
         replication.pending.clear();
         replication.incoming = None;
-        drop(self.tables.replace(slot, SlotTable::new()));
+        drop(self.tables.replace(slot, Table::new()));
         if had {
             let header = RecordHeader { kind: RecordKind::Drop, slot, epoch: Epoch(0), seq: Seq(0) };
             self.log_note(header, &[]);

@@ -6,7 +6,7 @@ use carousel_protocol::{Seq, SlotId};
 
 use super::slot::Serve;
 use super::{Refusal, Shard, Standing};
-use crate::command::{Exec, execute};
+use crate::command::{Exec, LogRoom, execute};
 use crate::persist::record::RecordKind;
 use crate::{Now, limits};
 
@@ -24,9 +24,9 @@ pub struct Request<'a> {
 }
 
 /// Takes room in the log for a turn that writes up to so many bytes; the text of the error reply where there is none.
-pub trait Room: FnOnce(usize) -> Result<(), &'static str> {}
+pub trait Room: Fn(usize) -> Result<(), &'static str> {}
 
-impl<F: FnOnce(usize) -> Result<(), &'static str>> Room for F {}
+impl<F: Fn(usize) -> Result<(), &'static str>> Room for F {}
 
 /// What a reply waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,10 +73,8 @@ impl Shard {
     ) -> Result<Hold, Refusal> {
         let write = request.spec.flags.contains(Flags::WRITE);
         self.admit(request.slot, write)?;
-        if write {
-            self.take_room(request, 1, room)?;
-        }
-        Ok(self.execute_admitted(now, request, out))
+        let taken = if write { self.take_room(request, 1, &room)? } else { 0 };
+        Ok(self.execute_admitted(now, request, out, &|bytes| room(taken + bytes)))
     }
 
     /// Executes a request whose keys are of several slots of this shard, which a lone node and a cluster of one allow.
@@ -93,10 +91,8 @@ impl Shard {
     ) -> Result<Vec<Hold>, Refusal> {
         let write = request.spec.flags.contains(Flags::WRITE);
         slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
-        if write {
-            self.take_room(request, slots.len(), room)?;
-        }
-        let hold = self.execute_admitted(now, request, out);
+        let taken = if write { self.take_room(request, slots.len(), &room)? } else { 0 };
+        let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
         Ok(match self.standing {
             Standing::Member { .. } => slots.iter().map(|slot| self.hold_of(*slot)).collect(),
             Standing::Lone | Standing::Reserved { .. } => vec![hold],
@@ -115,13 +111,14 @@ impl Shard {
         out: &mut Vec<u8>,
         room: impl Room,
     ) -> Result<Vec<Hold>, Refusal> {
+        let mut taken = 0;
         if request.spec.flags.contains(Flags::WRITE) {
             if let Some(text) = self.refuse_write_on_all() {
                 return Err(Refusal::Answer(text.into()));
             }
-            self.take_room(request, self.slots.len(), room)?;
+            taken = self.take_room(request, self.slots.len(), &room)?;
         }
-        let hold = self.execute_admitted(now, request, out);
+        let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
         Ok(match self.standing {
             // One hold per slot that has anything uncommitted.
             Standing::Member { .. } => {
@@ -133,16 +130,18 @@ impl Shard {
         })
     }
 
-    /// Takes room in the log for what a request writes to so many slots, on top of what the turn has written.
+    /// Takes room in the log for what a request writes to so many slots, on top of what the turn has written; returns the
+    /// bytes that it takes with the whole turn.
     #[inline]
-    fn take_room(&self, request: Request<'_>, slots: usize, room: impl Room) -> Result<(), Refusal> {
+    fn take_room(&self, request: Request<'_>, slots: usize, room: &impl Room) -> Result<usize, Refusal> {
         let arguments: usize = request.argv.iter().map(<[u8]>::len).sum();
         if arguments > limits::WRITE_ARGUMENTS_BYTES_MAX {
             return Err(too_long_for_a_record());
         }
         let records = (request.argv.len() + slots) * limits::RECORD_OVERHEAD_BYTES;
         let bytes = self.turn_log_bytes() + arguments + records;
-        room(bytes).map_err(|text| Refusal::Answer(text.into()))
+        room(bytes).map_err(|text| Refusal::Answer(text.into()))?;
+        Ok(bytes)
     }
 
     /// A command that changes all slots of the node, as FLUSHALL, must not pass over those that are just being handed
@@ -157,10 +156,17 @@ impl Shard {
         })
     }
 
-    fn execute_admitted(&mut self, now: Now, request: Request<'_>, out: &mut Vec<u8>) -> Hold {
+    fn execute_admitted(
+        &mut self,
+        now: Now,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+        room: &dyn Fn(usize) -> Result<(), &'static str>,
+    ) -> Hold {
         let (serve, local) = (&self.serve, self.tables.local_slots());
         let owned =
             |slot: SlotId| matches!(serve[local.index_of(slot)], Serve::Leading | Serve::LeadingReadOnly);
+        let is_alone = matches!(self.standing, Standing::Lone | Standing::Reserved { .. });
         let mut exec = Exec {
             now,
             tables: &mut self.tables,
@@ -168,6 +174,8 @@ impl Shard {
             reply: ReplyWriter::new(out, request.version),
             slot: request.slot,
             owned: &owned,
+            room: LogRoom::new(room),
+            is_alone,
         };
         execute(request.spec, &mut exec, request.argv);
         if !self.effects.is_empty() {

@@ -71,6 +71,16 @@ pub enum Standing {
     },
 }
 
+impl Standing {
+    /// The agreed state of the cluster, of a member.
+    fn cluster(&self) -> Option<&Arc<ClusterState>> {
+        match self {
+            Self::Member { state, .. } => Some(state),
+            Self::Lone | Self::Reserved { .. } => None,
+        }
+    }
+}
+
 /// What came of a wish to reserve a shard; see [`Shard::reserve`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reservation {
@@ -212,10 +222,7 @@ impl Shard {
 
     /// The agreed state, in a cluster.
     pub fn cluster(&self) -> Option<&Arc<ClusterState>> {
-        match &self.standing {
-            Standing::Member { state, .. } => Some(state),
-            Standing::Lone | Standing::Reserved { .. } => None,
-        }
+        self.standing.cluster()
     }
 
     /// This process is a registered member.

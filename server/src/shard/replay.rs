@@ -6,7 +6,7 @@ use super::Shard;
 use super::slot::{Incoming, LinkId, Role, Serve};
 use crate::command::{EffectError, EffectIter};
 use crate::persist::record::{RecordHeader, RecordKind};
-use crate::store::{ScanPosition, SlotTable};
+use crate::store::{ScanPosition, Table};
 use crate::transfer::source::cut_chunk;
 
 /// No link has this number: it marks a copy that the log is building.
@@ -63,7 +63,7 @@ impl Shard {
             RecordKind::InstallBegin => {
                 let attach = payload.try_into().map(u64::from_le_bytes).map_err(|_| malformed())?;
                 self.slots[index].replication_mut().incoming =
-                    Some(Box::new(Incoming { link: FROM_LOG, attach, table: SlotTable::new() }));
+                    Some(Box::new(Incoming { link: FROM_LOG, attach, table: Table::new() }));
             }
             RecordKind::InstallPart => {
                 let (attach, effects) = payload.split_first_chunk().ok_or_else(malformed)?;
@@ -198,7 +198,9 @@ impl Shard {
         for effect in EffectIter::new(effects) {
             let effect = effect.map_err(|source| ReplayError::Effects { slot, seq, source })?;
             match incoming.as_mut() {
-                Some(incoming) => effect.apply(&mut incoming.table, self.tables.hasher()),
+                Some(incoming) => {
+                    effect.apply(&mut incoming.table, self.tables.hasher());
+                }
                 None => self.tables.apply(slot, &effect),
             }
         }

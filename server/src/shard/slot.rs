@@ -6,7 +6,7 @@ use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq};
 
 use crate::replication::EpochHistory;
-use crate::store::{ScanPosition, SlotTable};
+use crate::store::{ScanPosition, Table};
 
 /// Index of a remote shard in `Shard::peers`: one that holds copies of slots led here.
 pub type PeerIndex = usize;
@@ -223,7 +223,7 @@ pub struct Incoming {
     /// In which attachment.
     pub attach: u64,
     /// What has arrived.
-    pub table: SlotTable,
+    pub table: Table,
 }
 
 impl Slot {

@@ -31,9 +31,16 @@ pub(super) struct Resized {
     pub(super) taken: usize,
 }
 
-struct Node {
+/// A segment and how many of the hash's top bits all its keys share.
+pub(super) struct Node {
     depth: u32,
     segment: Segment,
+}
+
+impl Node {
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
+    }
 }
 
 impl Directory {
@@ -63,9 +70,19 @@ impl Directory {
         (&mut node.segment, node.depth)
     }
 
+    /// Takes some segment out of a directory that is being taken apart.
+    pub(super) fn pop(&mut self) -> Option<Segment> {
+        self.segments.pop().map(|node| node.segment)
+    }
+
     /// All segments, in no order.
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.segments
+    }
+
+    /// As [`Self::nodes`].
     pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().map(|node| &node.segment)
+        self.segments.iter().map(Node::segment)
     }
 
     /// Some entry, chosen by the dice; `None` where all segments are empty.

@@ -1,6 +1,6 @@
 //! The keys of a slot in memory.
 //!
-//! A [`SlotTable`] is an array of 8-byte words sorted by key hash. A word is the address of the key's one
+//! A [`Table`] is an array of 8-byte words sorted by key hash. A word is the address of the key's one
 //! allocation with 16 bits of its hash and the mark of an expiry packed into the address bits that are always
 //! zero. Three things follow from the order:
 //!
@@ -17,22 +17,40 @@
 //! operation on a table touches more than one segment's entries.
 //!
 //! At random keys most of a look-up's time is three waits for memory: table, array, entry. Where several keys are
-//! known in advance (a pipelining client), [`SlotTable::prefetch`] overlaps the waits of all.
+//! known in advance (a pipelining client), [`Table::prefetch`] overlaps the waits of all.
+//!
+//! A value is a string's bytes, a small collection's, or the address of a big collection: see [`Value`].
 //!
 //! Nothing here knows what "expired" means: an expiry is stored, found and reported; judging is the caller's.
 
+mod collection;
 mod directory;
 mod entry;
+mod fitting;
+mod graveyard;
 mod hash;
+mod list;
+mod packed;
 mod prefetch;
+mod score_level;
+mod score_order;
 mod segment;
 mod size_class;
-mod slot_table;
+mod sorted_set;
+mod table;
 
-pub use entry::EntryRef;
+pub use collection::{
+    Big, HashRef, Integers, ListRef, ListRefBackIter, ListRefIter, SetRef, SortedSetRef, Type, Value, View,
+    check_packed,
+};
+pub use entry::{EntryRef, NewValue};
+pub use graveyard::sweep;
 pub use hash::{KeyHasher, ScanPosition};
+pub use list::{List, ListBackIter, ListIter};
+pub use packed::{Item, Packed, PackedBackIter, PackedIter, Place, item_bytes_max, put_item, put_score};
 pub use segment::SEGMENT_ENTRIES_MAX;
-pub use slot_table::{PrefetchDepth, SlotTable};
+pub use sorted_set::{SortedSet, SortedSetIter};
+pub use table::{PrefetchDepth, Table, TableIter};
 
 /// Most bytes of a value: Redis' `proto-max-bulk-len`, 512 MiB.
 pub const VALUE_BYTES_MAX: usize = 512 << 20;

@@ -137,6 +137,7 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NewValue;
     use super::*;
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
             for (i, &tag) in tags.iter().enumerate().rev() {
                 let key = i.to_string();
                 let at = segment.find(tag, key.as_bytes()).unwrap_err();
-                segment.insert(at, Entry::new(tag, key.as_bytes(), b"", None));
+                segment.insert(at, Entry::new(tag, key.as_bytes(), NewValue::String(b""), None));
             }
             assert!(segment.entries().is_sorted_by_key(Entry::tag));
             for (i, &tag) in tags.iter().enumerate() {
@@ -163,7 +164,7 @@ mod tests {
         let mut segment = Segment::default();
         assert_eq!(segment.heap_bytes(), 0);
         for i in 0..200u16 {
-            segment.insert(i.into(), Entry::new(i, b"k", b"", None));
+            segment.insert(i.into(), Entry::new(i, b"k", NewValue::String(b""), None));
             assert!(segment.heap_bytes() <= (segment.len() * 10).max(32), "at {i}");
         }
         for _ in 0..200 {

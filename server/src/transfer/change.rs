@@ -142,7 +142,7 @@ impl Shard {
                     let leaves = !ready.replicas.contains(&me);
                     self.turn.changes.push(ready);
                     if leaves && is_planted(Bug::DropBeforeCommit) {
-                        drop(self.tables.replace(slot, crate::store::SlotTable::new()));
+                        drop(self.tables.replace(slot, crate::store::Table::new()));
                     }
                 }
             }

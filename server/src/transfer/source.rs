@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use carousel_protocol::{Position, SlotId};
 
-use crate::command::Effect;
+use crate::command::effects_of;
 use crate::limits::ShardLimits;
 use crate::replication::ToReplica;
 use crate::shard::slot::{FollowerState, PeerIndex};
 use crate::shard::{InFlight, Shard};
-use crate::store::{KeyHasher, ScanPosition, SlotTable};
+use crate::store::{KeyHasher, ScanPosition, Table};
 
 /// Some neighbouring keys of a table, as effects that set them.
 pub(crate) struct Chunk {
-    /// Encoded effects. Each part fits a record: it ends with the first key that brings it to `chunk_bytes`.
+    /// Encoded effects. Each part fits a record: it ends with the first key, or item of a big collection, that brings it
+    /// to `chunk_bytes`.
     pub(crate) parts: Vec<Vec<u8>>,
     /// Number of keys.
     pub(crate) keys: u64,
@@ -22,12 +23,7 @@ pub(crate) struct Chunk {
 
 /// Cuts the chunk that begins at `from`. It ends with the first key, or the last of the keys that share a position
 /// with it, that brings it to `chunk_bytes`: so however long values are, about one more than wanted is copied.
-pub(crate) fn cut_chunk(
-    table: &SlotTable,
-    hasher: &KeyHasher,
-    from: ScanPosition,
-    limits: ShardLimits,
-) -> Chunk {
+pub(crate) fn cut_chunk(table: &Table, hasher: &KeyHasher, from: ScanPosition, limits: ShardLimits) -> Chunk {
     let mut chunk = Chunk { parts: Vec::new(), keys: 0, next: Some(from) };
     let mut part = Vec::new();
     while let Some(position) = chunk.next
@@ -35,11 +31,12 @@ pub(crate) fn cut_chunk(
     {
         chunk.next = table.scan_while(hasher, position, limits.chunk_keys, &mut |entry| {
             chunk.keys += 1;
-            let (key, value, expire_at_ms) = (entry.key(), entry.value(), entry.expire_at_ms());
-            Effect::Set { key, value, expire_at_ms }.encode(&mut part);
-            if part.len() >= limits.chunk_bytes {
-                chunk.parts.push(std::mem::take(&mut part));
-            }
+            effects_of(entry, limits.chunk_bytes, |effect| {
+                effect.encode(&mut part);
+                if part.len() >= limits.chunk_bytes {
+                    chunk.parts.push(std::mem::take(&mut part));
+                }
+            });
             chunk.parts.is_empty()
         });
     }
@@ -160,7 +157,7 @@ mod tests {
     #[test]
     fn no_part_of_a_chunk_is_longer_than_one_key_more_than_wanted() {
         let hasher = KeyHasher::new(5);
-        let mut table = SlotTable::new();
+        let mut table = Table::new();
         let value = |i: u32| vec![b'x'; if i.is_multiple_of(3) { 3000 } else { 10 }];
         for i in 0..20_000u32 {
             let key = i.to_string();

@@ -7,7 +7,7 @@ use crate::persist::record::{RecordHeader, RecordKind};
 use crate::replication::EpochHistory;
 use crate::shard::Shard;
 use crate::shard::slot::{Incoming, LinkId};
-use crate::store::SlotTable;
+use crate::store::Table;
 
 impl Shard {
     /// The index of the slot if `link` may build its copy in attachment `attach`; else a refusal is queued.
@@ -25,7 +25,7 @@ impl Shard {
     pub(crate) fn transfer_began(&mut self, link: LinkId, slot: SlotId, attach: u64) {
         let Some(index) = self.building_index(link, slot, attach) else { return };
         self.slots[index].replication_mut().incoming =
-            Some(Box::new(Incoming { link, attach, table: SlotTable::new() }));
+            Some(Box::new(Incoming { link, attach, table: Table::new() }));
         self.log_install(RecordKind::InstallBegin, slot, Position::default(), &attach.to_le_bytes());
     }
 

@@ -66,7 +66,7 @@ impl Checks {
     }
 }
 
-type Content = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
+type Content = BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Option<u64>)>;
 
 impl World {
     /// A shard's slots: at most one primary per epoch and at a time, commit positions that only grow, and no primary
@@ -273,7 +273,7 @@ impl World {
             let run = state.slots.run_of(cell.slot).expect("every slot is placed");
             let content = content_of(self.core_of(run.primary(), cell.slot), cell.slot);
             for key in 0..2 {
-                let value = content.get(&cell.keys[key]).map(|(value, _)| &value[..]);
+                let value = content.get(&cell.keys[key]).map(|(value, _)| &value[0][..]);
                 cell.compare(key, value, window).unwrap_or_else(|why| panic!("{why}"));
             }
         }
@@ -306,7 +306,7 @@ fn content_of(core: &Shard, slot: SlotId) -> Content {
     let mut next = Some(ScanPosition::START);
     while let Some(position) = next {
         next = core.tables.table(slot).scan(core.tables.hasher(), position, 1000, &mut |entry| {
-            content.insert(entry.key().to_vec(), (entry.value().to_vec(), entry.expire_at_ms()));
+            content.insert(entry.key().to_vec(), (entry.value().content(), entry.expire_at_ms()));
         });
     }
     content

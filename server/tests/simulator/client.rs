@@ -6,7 +6,7 @@ use carousel_protocol::{ShardId, SlotId};
 use carousel_server::shard::{Hold, HoldState, Refusal, Request};
 
 use super::events::{At, Event};
-use super::model::{Cell, CellOp, Counter};
+use super::model::{Cell, CellOp, Counter, CounterKind};
 use super::plant::Plant;
 use super::scenario::{CLOCK_SKEW_MS, MS, tag_of};
 use super::world::World;
@@ -53,7 +53,7 @@ pub enum Task {
     Own(usize, CellOp),
     /// A GET of another client's key.
     Peek(usize, usize),
-    /// INCR of a counter, or GET.
+    /// Adds one to a counter, or reads it.
     Count(usize, bool),
 }
 
@@ -120,7 +120,8 @@ impl World {
 
     fn new_counter(&mut self, slot: SlotId) {
         let key = format!("{{{}}}counter{}", tag_of(slot), self.counters.len()).into_bytes();
-        self.counters.push(Counter::new(slot, key));
+        let kind = self.rng.pick(&CounterKind::ALL);
+        self.counters.push(Counter::new(slot, key, kind));
     }
 
     /// The cluster has announced that these slots may have lost what was acknowledged: their keys prove nothing any
@@ -193,9 +194,8 @@ impl World {
                 (self.cells[*cell].slot, vec![b"GET".to_vec(), self.cells[*cell].keys[*key].clone()], 0)
             }
             Task::Count(counter, incr) => {
-                let name = if *incr { b"INCR".to_vec() } else { b"GET".to_vec() };
                 let counter = &mut self.counters[*counter];
-                (counter.slot, vec![name, counter.key.clone()], counter.begin(*incr))
+                (counter.slot, counter.kind.request(&counter.key, *incr), counter.begin(*incr))
             }
         };
         self.say(format_args!("c{client} slot {slot}: {}", show(&args)));

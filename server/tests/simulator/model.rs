@@ -388,12 +388,61 @@ fn show_states(states: &[State]) -> String {
     all.join(" or ")
 }
 
-/// A key that all clients increment.
+/// What holds a counter's number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CounterKind {
+    /// A string.
+    Text,
+    /// A field of a hash, beside some others.
+    Field,
+    /// The length of a list, whose elements are so long that it soon is a big one.
+    List,
+    /// The score of a member whose name is so long that its sorted set is a big one.
+    SortedSet,
+}
+
+impl CounterKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Text, Self::Field, Self::List, Self::SortedSet];
+
+    /// The request that adds one, or the one that reads.
+    pub fn request(self, key: &[u8], incr: bool) -> Vec<Vec<u8>> {
+        /// An element, or a member.
+        const LONG: [u8; 700] = [b'x'; 700];
+        let args: &[&[u8]] = match (self, incr) {
+            (Self::Text, true) => &[b"INCR", key],
+            (Self::Text, false) => &[b"GET", key],
+            (Self::Field, true) => &[b"HINCRBY", key, b"n", b"1"],
+            (Self::Field, false) => &[b"HGET", key, b"n"],
+            (Self::List, true) => &[b"RPUSH", key, &LONG],
+            (Self::List, false) => &[b"LLEN", key],
+            (Self::SortedSet, true) => &[b"ZINCRBY", key, b"1", &LONG],
+            (Self::SortedSet, false) => &[b"ZSCORE", key, &LONG],
+        };
+        args.iter().map(|arg| arg.to_vec()).collect()
+    }
+
+    /// The number in what a key of that kind holds; see `Value::content`.
+    fn number_in(self, content: &[Vec<u8>]) -> i64 {
+        let parse =
+            |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(-1);
+        match self {
+            Self::Text => parse(&content[0]),
+            Self::Field => parse(content[0].strip_prefix(b"\0\0\0\x01n").unwrap_or_default()),
+            Self::List => content.len() as i64,
+            Self::SortedSet => f64::from_be_bytes(content[0][..8].try_into().expect("a score")) as i64,
+        }
+    }
+}
+
+/// A key that all clients add to.
 pub struct Counter {
     /// Its slot.
     pub slot: SlotId,
     /// Its key.
     pub key: Vec<u8>,
+    /// What it is.
+    pub kind: CounterKind,
     /// As for a cell.
     pub retired: bool,
     begun: u64,
@@ -406,10 +455,11 @@ pub struct Counter {
 
 impl Counter {
     /// A counter whose key does not exist.
-    pub fn new(slot: SlotId, key: Vec<u8>) -> Self {
+    pub fn new(slot: SlotId, key: Vec<u8>, kind: CounterKind) -> Self {
         Self {
             slot,
             key,
+            kind,
             retired: false,
             begun: 0,
             acked: 0,
@@ -419,7 +469,7 @@ impl Counter {
         }
     }
 
-    /// An INCR begins, or a GET; returns what its reply must not be below.
+    /// An addition begins, or a look; returns what its reply must not be below.
     pub fn begin(&mut self, incr: bool) -> i64 {
         self.begun += u64::from(incr);
         self.floor
@@ -431,6 +481,7 @@ impl Counter {
             Reply::Integer(value) => *value,
             Reply::Null => 0,
             Reply::Bulk(text) => std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).unwrap_or(-1),
+            Reply::Double(score) => *score as i64,
             _ => -1,
         };
         let least = if incr { floor + 1 } else { floor };
@@ -450,16 +501,14 @@ impl Counter {
         Ok(())
     }
 
-    /// The outcome of an INCR is unknown.
+    /// The outcome of an addition is unknown.
     pub fn unknown(&mut self) {
         self.unknown += 1;
     }
 
     /// Compares with what a primary holds at rest.
-    pub fn compare(&self, value: Option<&[u8]>) -> Result<(), String> {
-        let value: i64 = value
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .map_or(0, |text| text.parse().unwrap_or(-1));
+    pub fn compare(&self, content: Option<&[Vec<u8>]>) -> Result<(), String> {
+        let value = content.map_or(0, |content| self.kind.number_in(content));
         if value < self.floor || value < self.acked as i64 || value > (self.acked + self.unknown) as i64 {
             return Err(format!(
                 "slot {}: a counter is {value} in the end, with {} increments acknowledged, {} unknown and {} seen",
@@ -538,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_counter_never_goes_back_and_counts_every_acknowledged_increment() {
-        let mut counter = Counter::new(SlotId::new(0).unwrap(), b"c".to_vec());
+        let mut counter = Counter::new(SlotId::new(0).unwrap(), b"c".to_vec(), CounterKind::Text);
         for value in 1..=3 {
             let floor = counter.begin(true);
             counter.answered(true, floor, &Reply::Integer(value)).unwrap();
@@ -547,8 +596,8 @@ mod tests {
         counter.answered(false, floor, &Reply::Bulk(b"2".to_vec())).unwrap_err();
         counter.begin(true);
         counter.unknown();
-        assert!(counter.compare(Some(b"2")).is_err());
-        assert!(counter.compare(Some(b"4")).is_ok());
-        assert!(counter.compare(Some(b"5")).is_err());
+        assert!(counter.compare(Some(&[b"2".to_vec()])).is_err());
+        assert!(counter.compare(Some(&[b"4".to_vec()])).is_ok());
+        assert!(counter.compare(Some(&[b"5".to_vec()])).is_err());
     }
 }

@@ -6,6 +6,7 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, ShardId, SlotId};
 use carousel_server::replication::recovery::Report;
 use carousel_server::shard::slot::{LinkId, PeerIndex};
 use carousel_server::shard::{ReadyChange, Reservation, Shard};
+use carousel_server::store;
 
 use super::client::Waiting;
 use super::disk::Disk;
@@ -401,6 +402,7 @@ impl World {
         let whole = process.begun && process.seats.iter().all(|seat| seat.core.copies_not_whole() == 0);
         let seat = &mut process.seats[at.seat];
         seat.core.expire(now, 100);
+        store::sweep(100);
         let output = seat.core.has_output();
         self.nodes[at.node].disk.is_whole |= whole;
         self.wake_waiting(at);

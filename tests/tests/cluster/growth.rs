@@ -1,7 +1,7 @@
 //! A node joins and takes its part while clients go on.
 
 use carousel_tests::cluster::admin;
-use carousel_tests::{Cluster, Load, keys};
+use carousel_tests::{Cluster, Load, collections, keys};
 
 const KEYS: u32 = 20_000;
 
@@ -9,6 +9,7 @@ const KEYS: u32 = 20_000;
 async fn a_fourth_node_takes_its_part_and_no_client_notices() {
     let mut cluster = Cluster::create(3).await;
     keys::write(&cluster, KEYS).await;
+    collections::write(&cluster).await;
     let load = Load::start(&cluster, 4).await;
     cluster.add().await;
     assert!(admin(&cluster.nodes[3], &["rebalance", "--dry-run"]).await.contains("4,096"));
@@ -20,12 +21,16 @@ async fn a_fourth_node_takes_its_part_and_no_client_notices() {
     assert_eq!(met.errors, [""; 0], "no client meets an error");
     met.assert_nothing_lost(&cluster).await;
     keys::assert_right(&cluster, KEYS).await;
+    collections::assert_right(&cluster).await;
 
     assert_eq!(cluster.led().await, [4_096; 4]);
     let status = cluster.status().await;
     assert!(status.nodes.iter().all(|node| node.slots == 12_288), "three copies of each slot: {status:?}");
     assert_eq!((status.rebalance, status.slots_served), (None, 16_384));
-    assert_eq!(status.nodes.iter().map(|node| node.keys).sum::<u64>(), u64::from(KEYS) + met.keys() as u64);
+    assert_eq!(
+        status.nodes.iter().map(|node| node.keys).sum::<u64>(),
+        u64::from(KEYS + collections::KEYS) + met.keys() as u64
+    );
     assert!(admin(&cluster.nodes[0], &["rebalance"]).await.contains("nothing to do"));
 
     // What left a node has left its disk too, and what is on disk is enough.
@@ -33,5 +38,6 @@ async fn a_fourth_node_takes_its_part_and_no_client_notices() {
     cluster.start_all().await;
     cluster.await_service().await;
     keys::assert_right(&cluster, KEYS).await;
+    collections::assert_right(&cluster).await;
     met.assert_nothing_lost(&cluster).await;
 }

@@ -176,3 +176,101 @@ fn effects_name_times_not_differences() {
         assert_eq!(effects(no_change), Vec::<String>::new(), "{no_change}");
     }
 }
+
+#[test]
+fn keys_of_all_types_are_copied_and_renamed() {
+    let mut shard = TestShard::new();
+    for i in 0..3000 {
+        shard.run(&format!("SADD {{k}}big member:{i}"));
+    }
+    shard.check(
+        r#"
+        SET {k}text v EX 100 => OK
+        HSET {k}hash f v => :1
+        COPY {k}text {k}copy => :1
+        TTL {k}copy => :100
+        GET {k}copy => "v"
+        COPY {k}hash {k}copy => :0
+        COPY {k}hash {k}copy REPLACE => :1
+        TTL {k}copy => :-1
+        HGETALL {k}copy => ["f", "v"]
+        COPY {k}none {k}copy => :0
+        COPY {k}hash {k}hash => -ERR source and destination objects are the same
+        COPY {k}hash {k}copy WHAT => -ERR syntax error
+        EXPIRE {k}big 100 => :1
+        RENAME {k}big {k}copy => OK
+        EXISTS {k}big => :0
+        SCARD {k}copy => :3000
+        TTL {k}copy => :100
+        RENAME {k}none {k}copy => -ERR no such key
+        RENAME {k}copy {k}copy => OK
+        RENAMENX {k}copy {k}hash => :0
+        RENAMENX {k}copy {k}copy => :0
+        RENAMENX {k}copy {k}new => :1
+        SCARD {k}new => :3000
+        RENAMENX {k}none {k}copy => -ERR no such key
+        "#,
+    );
+}
+
+#[test]
+fn what_finds_no_room_in_the_log_changes_nothing() {
+    let mut shard = TestShard::new();
+    shard.check(
+        r#"
+        SET {k}text value => OK
+        SADD {k}set 1 2 3 => :3
+        RPUSH {k}list a b c b => :4
+        ZADD {k}zset 1 a 2 b 3 c => :3
+        "#,
+    );
+    shard.is_log_full = true;
+    for command in [
+        "COPY {k}text {k}to",
+        "RENAME {k}list {k}zset",
+        "SPOP {k}set",
+        "SPOP {k}set 2",
+        "SUNIONSTORE {k}list {k}set",
+        "LMOVE {k}list {k}list LEFT RIGHT",
+        "RPOPLPUSH {k}list {k}to",
+        "LREM {k}list 0 b",
+        "SORT {k}list ALPHA STORE {k}text",
+        "ZPOPMIN {k}zset",
+        "ZMPOP 1 {k}zset MAX COUNT 2",
+        "ZREMRANGEBYRANK {k}zset 0 1",
+        "ZRANGESTORE {k}text {k}zset 0 -1",
+        "ZUNIONSTORE {k}text 1 {k}zset",
+        "BITOP NOT {k}set {k}text",
+        "BITFIELD {k}text SET u8 0 1",
+    ] {
+        assert_eq!(shard.run(command), "-MISCONF full", "{command}");
+        assert_eq!(shard.effect_count(), 0, "{command}");
+    }
+    shard.check(
+        r#"
+        LPOP {k}list => "a"
+        LRANGE {k}list 0 -1 => ["b", "c", "b"]
+        SCARD {k}set => :3
+        ZCARD {k}zset => :3
+        GET {k}text => "value"
+        EXISTS {k}to => :0
+        "#,
+    );
+}
+
+#[test]
+fn a_key_that_a_full_disk_hides_is_gone_for_who_writes_it() {
+    let mut shard = TestShard::new();
+    shard.run("SADD s old");
+    shard.run("PEXPIRE s 100");
+    shard.wait(101);
+    shard.tables.keep_due(true);
+    shard.check(
+        r#"
+        SCARD s => :0
+        SADD s new => :1
+        SMEMBERS s => ["new"]
+        TTL s => :-1
+        "#,
+    );
+}

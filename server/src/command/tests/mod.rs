@@ -4,25 +4,36 @@
 
 mod bitfield;
 mod bitmap;
+mod hash;
 mod key;
 mod keyspace;
 mod lcs;
+mod list;
 mod scan;
+mod set;
+mod sort;
+mod sorted_set;
 mod string;
 
-use carousel_protocol::command_table::lookup;
+use std::cell::Cell;
+
+use carousel_protocol::command_table::{Keys, lookup};
 use carousel_protocol::resp::{ArgRange, Argv, Reply, ReplyWriter, Version, parse_reply};
 use carousel_protocol::{ShardId, SlotId, key_slot};
 
-use super::{EffectIter, EffectSink, Exec, Tables, execute};
-use crate::Now;
-use crate::store::{KeyHasher, ScanPosition, SlotTable};
+use super::{EffectIter, EffectSink, Exec, LogRoom, Tables, execute};
+use crate::store::{KeyHasher, ScanPosition, Table};
+use crate::{Now, limits};
 
 /// A shard that runs commands, and a copy of it that only gets the effects.
 struct TestShard {
     tables: Tables,
     now_ms: u64,
     owned: fn(SlotId) -> bool,
+    /// Whether there are other nodes.
+    is_cluster: bool,
+    /// The log takes no more than what the arguments are.
+    is_log_full: bool,
     /// Effects of the last command.
     effects: EffectSink,
     copy: Tables,
@@ -42,6 +53,8 @@ impl TestShard {
             tables: Tables::new(shard, shard_count, KeyHasher::new(11)),
             now_ms: START_MS,
             owned: |_| true,
+            is_cluster: false,
+            is_log_full: false,
             effects,
             // Its own seed: a copy's tables are sorted differently.
             copy: Tables::new(shard, shard_count, KeyHasher::new(22)),
@@ -64,9 +77,14 @@ impl TestShard {
         }
         let mut out = Vec::new();
         self.effects.clear();
-        let slot = match spec.key_indices(args.len()).next() {
+        let slot = match spec.keys.indices(args.len(), |index| args[index]).next() {
             Some(index) => key_slot(args[index]),
             None => self.tables.slots().next().expect("a shard has slots"),
+        };
+        let reserved = Cell::new(0);
+        let room = |bytes| {
+            reserved.set(bytes);
+            if self.is_log_full { Err("MISCONF full") } else { Ok(()) }
         };
         let mut exec = Exec {
             now: Now { mono_ns: 0, unix_ms: self.now_ms },
@@ -75,8 +93,15 @@ impl TestShard {
             reply: ReplyWriter::new(&mut out, Version::Resp2),
             slot,
             owned: &self.owned,
+            room: LogRoom::new(&room),
+            is_alone: !self.is_cluster,
         };
         execute(spec, &mut exec, Argv::new(&buf, &ranges));
+        // What the shard reserves for the arguments, see `Shard::take_room`, and what the command did.
+        let room = buf.len() + (args.len() + 1) * limits::RECORD_OVERHEAD_BYTES + reserved.get();
+        let written: usize = self.effects.groups().map(|(_, bytes)| bytes.len()).sum();
+        let is_of_all = spec.keys == Keys::NONE;
+        assert!(written <= room || is_of_all, "{args:?} wrote {written} bytes where {room} were reserved");
         for (slot, bytes) in self.effects.groups() {
             for effect in EffectIter::new(bytes) {
                 self.copy.apply(slot, &effect.expect("effects decode"));
@@ -132,12 +157,12 @@ fn show(reply: &Reply) -> String {
     }
 }
 
-type Contents = Vec<(Vec<u8>, Vec<u8>, Option<u64>)>;
+type Contents = Vec<(Vec<u8>, Vec<Vec<u8>>, Option<u64>)>;
 
-fn contents(table: &SlotTable, tables: &Tables) -> Contents {
+fn contents(table: &Table, tables: &Tables) -> Contents {
     let mut all = Contents::new();
     table.scan(tables.hasher(), ScanPosition::START, usize::MAX, &mut |entry| {
-        all.push((entry.key().to_vec(), entry.value().to_vec(), entry.expire_at_ms()));
+        all.push((entry.key().to_vec(), entry.value().content(), entry.expire_at_ms()));
     });
     all.sort();
     all

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::ShardHandle;
-use crate::limits;
 use crate::runtime::Runtime;
+use crate::{limits, store};
 
 impl ShardHandle {
     /// Publishes what is counted by the state machine.
@@ -36,10 +36,14 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         let log_bytes = handle.core.borrow().turn_log_bytes() + limits::EXPIRE_LOG_BYTES;
         let full = handle.log_room(log_bytes).is_err();
         handle.core.borrow_mut().set_log_full(full);
-        let mut more = !full;
-        while more {
-            more = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
-            handle.end_batch();
+        let mut expires = !full;
+        let mut frees = true;
+        while expires || frees {
+            if expires {
+                expires = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
+                handle.end_batch();
+            }
+            frees = store::sweep(limits::FREED_KEYS_PER_STEP);
             R::yield_now().await;
         }
         handle.settings_changed();

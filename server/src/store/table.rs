@@ -1,12 +1,14 @@
 //! The keys of one slot.
 
-use super::directory::{DEPTH_MAX, Directory, Resized, tag_of};
-use super::entry::Entry;
+use super::collection::{Type, empty_packed};
+use super::directory::{DEPTH_MAX, Directory, Node, Resized, tag_of};
+use super::entry::{Entry, NewValue};
+use super::graveyard::{Grave, bury};
 use super::prefetch::prefetch;
 use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
 use super::{EntryRef, KeyHasher, ScanPosition};
 
-const _: () = assert!(size_of::<SlotTable>() <= 64, "a node has 16384 of them, most of them empty at first");
+const _: () = assert!(size_of::<Table>() <= 64, "a node has 16384 of them, most of them empty at first");
 const _: () = assert!(
     DEPTH_MAX + 16 + ScanPosition::SPARE_BITS <= ScanPosition::BITS,
     "a segment's depth and a tag make a position"
@@ -30,7 +32,7 @@ pub enum PrefetchDepth {
 ///
 /// Every operation must be given hashes of the same [`KeyHasher`]. An empty table has no memory of its own.
 #[derive(Default)]
-pub struct SlotTable {
+pub struct Table {
     segments: Segments,
     len: usize,
     volatile_len: usize,
@@ -66,7 +68,7 @@ impl Segments {
     }
 }
 
-impl SlotTable {
+impl Table {
     /// An empty table.
     pub fn new() -> Self {
         Self::default()
@@ -117,7 +119,7 @@ impl SlotTable {
         }
     }
 
-    /// Sets a key's value and expiry (Unix ms), whether or not it was there; returns whether it was.
+    /// Sets a key to a string with this expiry (Unix ms), whether or not it was there; returns whether it was.
     #[inline]
     pub fn set(
         &mut self,
@@ -127,7 +129,20 @@ impl SlotTable {
         value: &[u8],
         expire_at_ms: Option<u64>,
     ) -> bool {
-        let existed = self.change(hash, key, |entry| entry.set(value, expire_at_ms));
+        self.set_value(hasher, hash, key, NewValue::String(value), expire_at_ms)
+    }
+
+    /// As [`Self::set`], also for a packed collection.
+    #[inline]
+    pub fn set_value(
+        &mut self,
+        hasher: &KeyHasher,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        expire_at_ms: Option<u64>,
+    ) -> bool {
+        let existed = self.change(hash, key, |entry| entry.set(value, expire_at_ms)).is_some();
         if !existed {
             self.insert(hasher, hash, key, value, expire_at_ms);
         }
@@ -136,23 +151,57 @@ impl SlotTable {
 
     /// Sets a key's expiry (Unix ms) or takes it away; returns whether the key is there.
     pub fn set_expire(&mut self, hash: u64, key: &[u8], expire_at_ms: Option<u64>) -> bool {
-        self.change(hash, key, |entry| entry.set_expire(expire_at_ms))
+        self.change(hash, key, |entry| entry.set_expire(expire_at_ms)).is_some()
     }
 
-    /// Writes `bytes` into the key's value from `offset` on.
+    /// Writes `bytes` into the key's string from `offset` on.
     ///
-    /// The value grows as needed, with zeros where nothing was; a missing key begins as an empty value without
-    /// expiry. The expiry stays. The value must stay below 4 GiB.
+    /// The string grows as needed, with zeros where nothing was. A missing key begins as an empty string without
+    /// expiry, one of another type as an empty string. Otherwise the expiry stays. The string must stay below 4 GiB.
     pub fn patch(&mut self, hasher: &KeyHasher, hash: u64, key: &[u8], offset: usize, bytes: &[u8]) {
-        if !self.change(hash, key, |entry| entry.patch(offset, bytes)) {
+        let change = |entry: &mut Entry| {
+            if entry.as_ref().string().is_none() {
+                entry.set(NewValue::String(&[]), entry.as_ref().expire_at_ms());
+            }
+            entry.patch(offset, bytes);
+        };
+        if self.change(hash, key, change).is_none() {
             if offset == 0 {
-                self.insert(hasher, hash, key, bytes, None);
+                self.insert(hasher, hash, key, NewValue::String(bytes), None);
             } else {
                 let mut value = vec![0; offset];
                 value.extend_from_slice(bytes);
-                self.insert(hasher, hash, key, &value, None);
+                self.insert(hasher, hash, key, NewValue::String(&value), None);
             }
         }
+    }
+
+    /// Makes sure that the key holds a collection of that type: an empty one, where it is missing or holds another.
+    pub(super) fn ensure(&mut self, hasher: &KeyHasher, hash: u64, key: &[u8], kind: Type) {
+        let found = self.get(hash, key);
+        if found.is_some_and(|entry| entry.value().type_of() == kind) {
+            return;
+        }
+        let expire_at_ms = found.and_then(|entry| entry.expire_at_ms());
+        self.set_value(hasher, hash, key, NewValue::Packed(&empty_packed(kind)), expire_at_ms);
+    }
+
+    /// Changes the key's collection, and removes the key if nothing is left of it. `None` where there is no key.
+    pub(super) fn change_collection<R>(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let change = |entry: &mut Entry| {
+            let result = change(entry);
+            (result, entry.as_ref().value().is_empty_collection())
+        };
+        let (result, is_empty) = self.change(hash, key, change)?;
+        if is_empty {
+            self.remove(hash, key);
+        }
+        Some(result)
     }
 
     /// Removes a key; returns whether it was there.
@@ -178,12 +227,12 @@ impl SlotTable {
     ///
     /// Stepping through a whole table while it changes visits every key that was there all the time exactly
     /// once: a key is before a position or not, whatever the table's size.
-    pub fn scan(
-        &self,
+    pub fn scan<'t>(
+        &'t self,
         hasher: &KeyHasher,
         from: ScanPosition,
         budget: usize,
-        visit: &mut dyn FnMut(EntryRef<'_>),
+        visit: &mut dyn FnMut(EntryRef<'t>),
     ) -> Option<ScanPosition> {
         self.scan_while(hasher, from, budget, &mut |entry| {
             visit(entry);
@@ -192,12 +241,12 @@ impl SlotTable {
     }
 
     /// As [`Self::scan`], which also ends behind the position of a key for which `visit` returns false.
-    pub fn scan_while(
-        &self,
+    pub fn scan_while<'t>(
+        &'t self,
         hasher: &KeyHasher,
         from: ScanPosition,
         budget: usize,
-        visit: &mut dyn FnMut(EntryRef<'_>) -> bool,
+        visit: &mut dyn FnMut(EntryRef<'t>) -> bool,
     ) -> Option<ScanPosition> {
         let budget = budget.max(1);
         let mut visited = 0;
@@ -235,6 +284,18 @@ impl SlotTable {
         }
     }
 
+    /// All entries: those of a table of one segment in the order of their hashes.
+    pub fn iter(&self) -> TableIter<'_> {
+        let (one, many) = match &self.segments {
+            Segments::One(segment) => (Some(segment), None),
+            Segments::Many(directory) => (None, Some(directory.nodes())),
+        };
+        TableIter {
+            entries: one.map_or(&[][..], Segment::entries).iter(),
+            nodes: many.unwrap_or_default().iter(),
+        }
+    }
+
     /// Looks for keys whose expiry lies before `now_ms` (Unix ms), stepping as [`Self::scan`] does.
     ///
     /// `budget` bounds the keys looked at, due or not; only those with an expiry cost a look into memory. Ends early
@@ -268,21 +329,43 @@ impl SlotTable {
         }
     }
 
-    /// Changes the key's entry and keeps the sums right; returns whether there is one.
+    /// Frees entries, about `budget` of them: whole segments, at least one; returns how many. The table is of no other use
+    /// any more, and empty when all are gone.
+    pub(super) fn take_apart(&mut self, budget: usize) -> usize {
+        let mut freed = 0;
+        while self.len > 0 && freed < budget.max(1) {
+            let segment = match &mut self.segments {
+                Segments::One(segment) => std::mem::take(segment),
+                Segments::Many(directory) => directory.pop().expect("the entries are in segments"),
+            };
+            freed += segment.len();
+            self.len -= segment.len();
+        }
+        freed
+    }
+
+    /// Changes the key's entry and keeps the sums right; `None` where there is none.
     #[inline]
-    fn change(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Entry)) -> bool {
+    fn change<R>(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let (segment, depth) = self.segments.of_mut(hash);
-        let Ok(at) = segment.find(tag_of(hash, depth), key) else { return false };
+        let at = segment.find(tag_of(hash, depth), key).ok()?;
         let entry = segment.entry_mut(at);
         self.heap_bytes -= entry.heap_bytes();
         self.volatile_len -= usize::from(entry.as_ref().is_volatile());
-        change(entry);
+        let result = change(entry);
         self.heap_bytes += entry.heap_bytes();
         self.volatile_len += usize::from(entry.as_ref().is_volatile());
-        true
+        Some(result)
     }
 
-    fn insert(&mut self, hasher: &KeyHasher, hash: u64, key: &[u8], value: &[u8], expire_at_ms: Option<u64>) {
+    fn insert(
+        &mut self,
+        hasher: &KeyHasher,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        expire_at_ms: Option<u64>,
+    ) {
         if self.segments.of(hash).0.len() >= SEGMENT_ENTRIES_MAX {
             self.split(hasher, hash);
         } else if self.len < JOIN_ENTRIES && matches!(self.segments, Segments::Many(_)) {
@@ -325,6 +408,42 @@ impl SlotTable {
     }
 }
 
+impl Drop for Table {
+    fn drop(&mut self) {
+        let len = self.len;
+        bury(self, len, Grave::Table);
+    }
+}
+
+/// See [`Table::iter`].
+pub struct TableIter<'a> {
+    entries: std::slice::Iter<'a, Entry>,
+    nodes: std::slice::Iter<'a, Node>,
+}
+
+impl<'a> Iterator for TableIter<'a> {
+    type Item = EntryRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<EntryRef<'a>> {
+        loop {
+            if let Some(entry) = self.entries.next() {
+                return Some(entry.as_ref());
+            }
+            self.entries = self.nodes.next()?.segment().entries().iter();
+        }
+    }
+
+    /// Goes over whole segments at a time.
+    fn nth(&mut self, mut n: usize) -> Option<EntryRef<'a>> {
+        while n >= self.entries.len() {
+            n -= self.entries.len();
+            self.entries = self.nodes.next()?.segment().entries().iter();
+        }
+        self.entries.nth(n).map(Entry::as_ref)
+    }
+}
+
 #[cfg(test)]
-#[path = "slot_table_tests.rs"]
+#[path = "table_tests.rs"]
 mod tests;

@@ -15,10 +15,10 @@ fn name(key: usize) -> Vec<u8> {
 }
 
 /// What the table holds, by walking it; panics where a key comes twice.
-fn contents(table: &SlotTable) -> Model {
+fn contents(table: &Table) -> Model {
     let mut found = Model::new();
     let end = table.scan(&hasher(), ScanPosition::START, usize::MAX, &mut |entry| {
-        let old = found.insert(entry.key().to_vec(), (entry.value().to_vec(), entry.expire_at_ms()));
+        let old = found.insert(entry.key().to_vec(), (entry.bytes().to_vec(), entry.expire_at_ms()));
         assert!(old.is_none(), "a key once");
     });
     assert_eq!(end, None);
@@ -26,7 +26,7 @@ fn contents(table: &SlotTable) -> Model {
 }
 
 /// The memory by counting everything instead of keeping sums.
-fn counted_bytes(table: &SlotTable) -> usize {
+fn counted_bytes(table: &Table) -> usize {
     let segment = |s: &Segment| s.heap_bytes() + s.entries().iter().map(Entry::heap_bytes).sum::<usize>();
     match &table.segments {
         Segments::One(one) => segment(one),
@@ -34,7 +34,7 @@ fn counted_bytes(table: &SlotTable) -> usize {
     }
 }
 
-fn assert_agrees(table: &SlotTable, model: &Model) {
+fn assert_agrees(table: &Table, model: &Model) {
     assert_eq!(&contents(table), model);
     assert_eq!(table.len(), model.len());
     assert_eq!(table.is_empty(), model.is_empty());
@@ -42,7 +42,7 @@ fn assert_agrees(table: &SlotTable, model: &Model) {
     assert_eq!(table.used_bytes(), counted_bytes(table));
     for (key, (value, expire_at_ms)) in model {
         let entry = table.get(hasher().hash(key), key).expect("a key that is there is found");
-        assert_eq!((entry.value(), entry.expire_at_ms()), (value.as_slice(), *expire_at_ms));
+        assert_eq!((entry.bytes(), entry.expire_at_ms()), (value.as_slice(), *expire_at_ms));
     }
 }
 
@@ -71,7 +71,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn apply(table: &mut SlotTable, model: &mut Model, op: Op) {
+fn apply(table: &mut Table, model: &mut Model, op: Op) {
     let hasher = hasher();
     match op {
         Op::Set { key, value, expire_at_ms } => {
@@ -116,7 +116,7 @@ proptest! {
 
     #[test]
     fn a_table_does_what_a_map_does(ops in prop::collection::vec(op(), 1..40)) {
-        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        let (mut table, mut model) = (Table::new(), Model::new());
         for op in ops {
             apply(&mut table, &mut model, op);
             prop_assert_eq!(table.len(), model.len());
@@ -132,7 +132,7 @@ proptest! {
     ) {
         const STAYS: usize = 700;
         let hasher = hasher();
-        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        let (mut table, mut model) = (Table::new(), Model::new());
         apply(&mut table, &mut model, Op::SetMany { first: 0, count: STAYS });
         apply(&mut table, &mut model, Op::SetMany { first: 3000, count: start });
 
@@ -164,7 +164,7 @@ proptest! {
 
 #[test]
 fn an_empty_table_has_no_memory_and_gives_all_of_it_back() {
-    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    let (mut table, mut model) = (Table::new(), Model::new());
     assert_eq!(table.used_bytes(), 0);
     apply(&mut table, &mut model, Op::SetMany { first: 0, count: 5000 });
     assert!(matches!(table.segments, Segments::Many(_)));
@@ -174,7 +174,7 @@ fn an_empty_table_has_no_memory_and_gives_all_of_it_back() {
 
 #[test]
 fn a_table_that_has_shrunk_becomes_one_segment_again() {
-    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    let (mut table, mut model) = (Table::new(), Model::new());
     apply(&mut table, &mut model, Op::SetMany { first: 0, count: 5000 });
     apply(&mut table, &mut model, Op::RemoveMany { first: 100, count: 4900 });
     apply(&mut table, &mut model, Op::Set { key: 9999, value: vec![], expire_at_ms: None });
@@ -184,7 +184,7 @@ fn a_table_that_has_shrunk_becomes_one_segment_again() {
 
 #[test]
 fn segments_stay_bounded_while_a_table_grows() {
-    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    let (mut table, mut model) = (Table::new(), Model::new());
     apply(&mut table, &mut model, Op::SetMany { first: 0, count: 40_000 });
     let Segments::Many(directory) = &table.segments else { panic!("40,000 keys are many") };
     assert!(directory.segments().all(|segment| segment.len() <= SEGMENT_ENTRIES_MAX));
@@ -196,7 +196,7 @@ fn segments_stay_bounded_while_a_table_grows() {
 fn a_scan_from_a_keys_own_position_begins_with_that_key() {
     let hasher = hasher();
     for count in [50, 3000] {
-        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        let (mut table, mut model) = (Table::new(), Model::new());
         apply(&mut table, &mut model, Op::SetMany { first: 0, count });
         let order: BTreeMap<_, _> =
             model.keys().map(|key| (ScanPosition::of_hash(hasher.hash(key)), key.clone())).collect();
@@ -215,7 +215,7 @@ fn a_scan_from_a_keys_own_position_begins_with_that_key() {
 #[test]
 fn expire_steps_find_exactly_the_keys_whose_time_has_passed() {
     let hasher = hasher();
-    let (mut table, mut model) = (SlotTable::new(), Model::new());
+    let (mut table, mut model) = (Table::new(), Model::new());
     let no_expiry = table.expire_step(&hasher, ScanPosition::START, u64::MAX, 10, &mut |_| panic!("no key"));
     assert_eq!(no_expiry, None);
     for key in 0..1000 {
@@ -238,9 +238,9 @@ fn expire_steps_find_exactly_the_keys_whose_time_has_passed() {
 
 #[test]
 fn random_keys_reach_every_key() {
-    assert!(SlotTable::new().random(7).is_none());
+    assert!(Table::new().random(7).is_none());
     for count in [1, 40, 1500] {
-        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        let (mut table, mut model) = (Table::new(), Model::new());
         apply(&mut table, &mut model, Op::SetMany { first: 0, count });
         let mut dice = 1u64;
         for _ in 0..count * 50 {
@@ -255,7 +255,7 @@ fn random_keys_reach_every_key() {
 #[test]
 fn prefetching_changes_nothing_whatever_is_there() {
     for count in [0, 1, 50, 2000] {
-        let (mut table, mut model) = (SlotTable::new(), Model::new());
+        let (mut table, mut model) = (Table::new(), Model::new());
         apply(&mut table, &mut model, Op::SetMany { first: 0, count });
         for hash in [0, 1 << 20, u64::MAX, hasher().hash(&name(0))] {
             for depth in [PrefetchDepth::Table, PrefetchDepth::Words, PrefetchDepth::Entry] {

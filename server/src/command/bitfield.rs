@@ -34,8 +34,8 @@ fn run(exec: &mut Exec<'_>, argv: Argv<'_>, operations: &[Operation]) -> Outcome
     exec.room.reserve(writes * (key.len() + limits::RECORD_OVERHEAD_BYTES))?;
     // Also the check of the key's type, before there is any reply.
     match written_bytes {
-        Some(_) => exec.find_string(at, key)?,
-        None => exec.read_string(at, key)?,
+        Some(_) => exec.find_as::<&[u8]>(at, key)?,
+        None => exec.read_as::<&[u8]>(at, key)?,
     };
     exec.reply.array(operations.len());
     for operation in operations {

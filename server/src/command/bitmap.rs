@@ -38,7 +38,7 @@ pub(super) fn setbit(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         b"1" => true,
         _ => return Err(CommandError::Bit),
     };
-    let old = exec.find_string(at, key)?.and_then(|entry| entry.bytes().get(byte).copied());
+    let old = exec.find_as::<&[u8]>(at, key)?.and_then(|value| value.get(byte).copied());
     let was_set = old.is_some_and(|old| old & bit != 0);
     // A bit beyond the end makes the value longer, also a clear one.
     if old.is_none() || was_set != sets {
@@ -53,7 +53,7 @@ pub(super) fn setbit(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 pub(super) fn getbit(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let (byte, bit) = place_of(bit_offset(argv.get(2))?);
-    let found = exec.read_string(at, key)?.and_then(|entry| entry.bytes().get(byte).copied());
+    let found = exec.read_as::<&[u8]>(at, key)?.and_then(|value| value.get(byte).copied());
     exec.reply.integer(found.is_some_and(|found| found & bit != 0).into());
     Ok(())
 }
@@ -91,8 +91,8 @@ impl RangeUnit {
 pub(super) fn bitcount(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     // As in Redis 7.2, a missing key hides impossible arguments.
-    let count = match exec.read_string(at, key)? {
-        Some(entry) => count_ones(entry.bytes(), bits_to_count(entry.bytes(), argv)?),
+    let count = match exec.read_as::<&[u8]>(at, key)? {
+        Some(value) => count_ones(value, bits_to_count(value, argv)?),
         None => 0,
     };
     exec.reply.integer(count as i64);
@@ -137,8 +137,8 @@ pub(super) fn bitpos(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         1 => true,
         _ => return Err(CommandError::BitArgument),
     };
-    let position = match exec.read_string(at, key)? {
-        Some(entry) => position_in(entry.bytes(), wanted, argv)?,
+    let position = match exec.read_as::<&[u8]>(at, key)? {
+        Some(value) => position_in(value, wanted, argv)?,
         // Zeros without an end, whatever the range; this too hides impossible arguments.
         None => (!wanted).then_some(0),
     };
@@ -246,7 +246,7 @@ pub(super) fn bitop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let mut result = Vec::new();
     for index in FIRST_SOURCE..argv.len() {
         let (at, key) = exec.key_of_any_slot(argv, index);
-        let source = exec.read_string(at, key)?.map_or(&[][..], |entry| entry.bytes());
+        let source = exec.read_as::<&[u8]>(at, key)?.unwrap_or_default();
         if index == FIRST_SOURCE {
             result.extend_from_slice(source);
         } else {

@@ -1,5 +1,7 @@
 //! Running a command on a shard.
 
+use std::ops::Range;
+
 use carousel_protocol::command_table::{CommandId, CommandSpec};
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter};
@@ -120,20 +122,7 @@ impl Exec<'_> {
         view(self.tables.find(at, key, self.now.unix_ms, self.effects))
     }
 
-    /// As [`Self::read`] for a command on strings.
-    ///
-    /// # Errors
-    /// The key holds something else.
-    #[inline]
-    pub(super) fn read_string(
-        &mut self,
-        at: KeyAt,
-        key: &[u8],
-    ) -> Result<Option<EntryRef<'_>>, CommandError> {
-        only_string(self.tables.read(at, key, self.now.unix_ms, self.effects))
-    }
-
-    /// As [`Self::find`] for a command on strings.
+    /// As [`Self::find`] for a command on strings that wants the entry and not only its value.
     ///
     /// # Errors
     /// The key holds something else.
@@ -143,7 +132,10 @@ impl Exec<'_> {
         at: KeyAt,
         key: &[u8],
     ) -> Result<Option<EntryRef<'_>>, CommandError> {
-        only_string(self.tables.find(at, key, self.now.unix_ms, self.effects))
+        match self.tables.find(at, key, self.now.unix_ms, self.effects) {
+            Some(entry) if entry.string().is_none() => Err(CommandError::WrongType),
+            entry => Ok(entry),
+        }
     }
 
     /// Replies with a key's string, or null; returns whether it is there.
@@ -183,14 +175,6 @@ impl Exec<'_> {
 #[inline]
 pub(super) fn view<'t, V: View<'t>>(entry: Option<EntryRef<'t>>) -> Result<Option<V>, CommandError> {
     entry.map(|entry| V::of(entry.value()).ok_or(CommandError::WrongType)).transpose()
-}
-
-#[inline]
-fn only_string(entry: Option<EntryRef<'_>>) -> Result<Option<EntryRef<'_>>, CommandError> {
-    match entry {
-        Some(entry) if entry.string().is_none() => Err(CommandError::WrongType),
-        entry => Ok(entry),
-    }
 }
 
 /// Runs a command whose place is a key, a slot or all shards, and writes exactly one reply.
@@ -395,6 +379,14 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
 /// An integer argument of at least `min`; `words` is what Redis says of any other.
 pub(super) fn integer_from(text: &[u8], min: i64, words: &'static str) -> Result<i64, CommandError> {
     parse_i64(text).filter(|value| *value >= min).ok_or(CommandError::Argument(words))
+}
+
+/// The indices from `start` to `end`, both included, of what has so many elements; negative ones count from its end.
+pub(super) fn index_range(start: i64, end: i64, len: usize) -> Range<usize> {
+    let len = i64::try_from(len).expect("a collection fits memory");
+    let absolute = |index: i64| if index < 0 { len + index } else { index };
+    let (start, end) = (absolute(start).max(0), absolute(end).min(len - 1));
+    if start > end { 0..0 } else { start as usize..end as usize + 1 }
 }
 
 /// An integer argument whose sign means a direction, so that it can be negated.

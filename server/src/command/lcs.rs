@@ -41,8 +41,8 @@ pub(super) fn lcs(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 /// The value of a key, empty where there is none.
 fn string_at(exec: &mut Exec<'_>, argv: Argv<'_>, index: usize) -> Result<Vec<u8>, CommandError> {
     let (at, key) = exec.key_of_any_slot(argv, index);
-    let entry = exec.read_string(at, key).map_err(|_| CommandError::LcsNotStrings)?;
-    Ok(entry.map_or(Vec::new(), |entry| entry.bytes().to_vec()))
+    let value = exec.read_as::<&[u8]>(at, key).map_err(|_| CommandError::LcsNotStrings)?;
+    Ok(value.unwrap_or_default().to_vec())
 }
 
 /// Refuses what Redis refuses: where its table of 32-bit numbers would be larger than a value may be.

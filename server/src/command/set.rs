@@ -158,8 +158,8 @@ pub(super) fn spop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 /// `SMOVE source destination member`
 pub(super) fn smove(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, source) = exec.first_key(argv);
-    let (destination, member) = (argv.get(2), argv.get(3));
-    let to = exec.tables.key_at(key_slot(destination), destination);
+    let (to, destination) = exec.key_of_any_slot(argv, 2);
+    let member = argv.get(3);
     let hasher = *exec.tables.hasher();
     let Some(set) = exec.find_as::<SetRef<'_>>(at, source)? else {
         exec.reply.integer(0);

@@ -274,6 +274,14 @@ impl<'a> Packed<'a> {
         None
     }
 
+    /// As [`Self::find`], for the item that `text` is.
+    #[inline]
+    pub fn find_text(&self, text: &[u8], step: usize) -> Option<Place> {
+        let mut wanted = Vec::with_capacity(item_bytes_max(text.len()));
+        put_item(&mut wanted, text);
+        self.find(&wanted, step)
+    }
+
     #[inline]
     fn item_len_at(&self, at: usize) -> usize {
         item_len(&self.bytes[at..]).expect("a run of whole items")

@@ -2,6 +2,7 @@
 
 use super::EntryRef;
 use super::entry::Entry;
+use super::fitting::insert_fitting;
 use super::prefetch::prefetch;
 use super::size_class::class_bytes;
 
@@ -110,11 +111,7 @@ impl Segment {
 
     /// Inserts at the index that `find` gave.
     pub(super) fn insert(&mut self, at: usize, entry: Entry) {
-        if self.entries.len() == self.entries.capacity() {
-            let capacity = class_bytes((self.entries.len() + 1) * WORD_BYTES) / WORD_BYTES;
-            self.entries.reserve_exact(capacity - self.entries.len());
-        }
-        self.entries.insert(at, entry);
+        insert_fitting(&mut self.entries, at, entry);
     }
 
     /// Takes the entry at that index out.

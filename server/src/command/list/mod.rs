@@ -12,7 +12,7 @@ pub(super) use search::{linsert, lpos, lrem};
 
 use super::effect::{Effect, ItemsBuf};
 use super::error::CommandError;
-use super::exec::{Exec, Outcome, integer, integer_from, view};
+use super::exec::{Exec, Outcome, index_range, integer, integer_from, view};
 use super::tables::KeyAt;
 use crate::store::ListRef;
 
@@ -142,14 +142,6 @@ pub(super) fn llen(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     Ok(())
 }
 
-/// The places from `start` to `end`, both included, of a list of that length; negative ones count from its tail.
-fn places(start: i64, end: i64, len: usize) -> Range<usize> {
-    let len = i64::try_from(len).expect("a list fits memory");
-    let absolute = |index: i64| if index < 0 { len + index } else { index };
-    let (start, end) = (absolute(start).max(0), absolute(end).min(len - 1));
-    if start > end { 0..0 } else { start as usize..end as usize + 1 }
-}
-
 /// `LRANGE key start stop`
 pub(super) fn lrange(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
@@ -159,7 +151,7 @@ pub(super) fn lrange(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         exec.reply.array(0);
         return Ok(());
     };
-    let range = places(start, stop, list.len());
+    let range = index_range(start, stop, list.len());
     exec.reply.array(range.len());
     let elements = list.iter_from(range.start).take(range.len());
     elements.for_each(|element| exec.reply.bulk(element.as_bytes()));
@@ -203,7 +195,7 @@ pub(super) fn ltrim(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, key) = exec.first_key(argv);
     let (start, stop) = (integer(argv.get(2))?, integer(argv.get(3))?);
     if let Some(len) = exec.find_as::<ListRef<'_>>(at, key)?.map(|list| list.len()) {
-        let kept = places(start, stop, len);
+        let kept = index_range(start, stop, len);
         if kept.is_empty() {
             remove(exec, at, key, 0..len, len);
         } else {

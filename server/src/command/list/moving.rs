@@ -1,6 +1,5 @@
 //! Commands that take elements from one of several lists, or from one list to another.
 
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 
 use super::super::effect::ItemsBuf;
@@ -33,8 +32,7 @@ fn move_one(exec: &mut Exec<'_>, argv: Argv<'_>, from: End, to: End) -> Outcome 
     let mut moved = ItemsBuf::new();
     moved.push(list.get(index).expect("a list is never empty").as_bytes());
 
-    let target = argv.get(2);
-    let target_at = exec.tables.key_at(key_slot(target), target);
+    let (target_at, target) = exec.key_of_any_slot(argv, 2);
     let target_len = exec.find_as::<ListRef<'_>>(target_at, target)?.map_or(0, |list| list.len());
     exec.room.reserve(moved.len_bytes())?;
     if source != target {
@@ -69,8 +67,7 @@ pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     }
     let count = count.unwrap_or(1);
     for index in KEYS..end_at {
-        let key = argv.get(index);
-        let at = exec.tables.key_at(key_slot(key), key);
+        let (at, key) = exec.key_of_any_slot(argv, index);
         let found: Option<ListRef<'_>> = view(exec.tables.find(at, key, exec.now.unix_ms, exec.effects))?;
         if let Some(list) = found {
             let len = list.len();

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 
 use super::super::effect::ItemsBuf;
 use super::super::error::CommandError;
-use super::super::exec::{Exec, Outcome, integer, view};
+use super::super::exec::{Exec, Outcome, index_range, integer, view};
 use super::WithScores;
 use super::number::{LexRange, ScoreRange};
 use crate::store::{Item, SortedSetRef};
@@ -50,11 +49,7 @@ impl<'a> Span<'a> {
     fn of(&self, set: SortedSetRef<'_>, order: Order) -> Range<usize> {
         let len = set.len();
         let (start, end) = match self {
-            Self::Ranks(start, end) => {
-                let from_end = |index: i64| if index < 0 { index.saturating_add(len as i64) } else { index };
-                let (start, end) = (from_end(*start).max(0), from_end(*end).min(len as i64 - 1));
-                return if start > end { 0..0 } else { start as usize..end as usize + 1 };
-            }
+            Self::Ranks(start, end) => return index_range(*start, *end, len),
             Self::Scores(range) => (
                 set.partition_point_by_score(|score| range.begins_after(score)),
                 set.partition_point_by_score(|score| range.reaches(score)),
@@ -203,8 +198,7 @@ fn reply_range(exec: &mut Exec<'_>, argv: Argv<'_>, given: Given) -> Outcome {
 /// `ZRANGESTORE destination source min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]`
 pub(in crate::command) fn zrangestore(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let (at, destination) = exec.first_key(argv);
-    let source = argv.get(2);
-    let source_at = exec.tables.key_at(key_slot(source), source);
+    let (source_at, source) = exec.key_of_any_slot(argv, 2);
     let query = RangeQuery::parse(argv, 3, Given { by: None, order: None }, true)?;
     let mut pairs = ItemsBuf::new();
     let mut len = 0;

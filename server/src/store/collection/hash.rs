@@ -33,7 +33,7 @@ impl<'a> HashRef<'a> {
     pub fn get(&self, hasher: &KeyHasher, field: &[u8]) -> Option<Item<'a>> {
         match self {
             Self::Packed(items) => {
-                let place = find(*items, field)?;
+                let place = items.find_text(field, 2)?;
                 items.iter_from(place.index + 1).next()
             }
             Self::Big(table) => table.get(hasher.hash(field), field).map(|entry| Item::Text(entry.bytes())),
@@ -85,12 +85,6 @@ impl<'a> Iterator for HashIter<'a> {
     }
 }
 
-fn find(items: Packed<'_>, field: &[u8]) -> Option<super::super::packed::Place> {
-    let mut wanted = Vec::with_capacity(PACKED_ITEM_BYTES_MAX + 1);
-    put_item(&mut wanted, field);
-    items.find(&wanted, 2)
-}
-
 impl Table {
     /// Sets fields of the key's hash; returns how many are new. A missing key, or one of another type, begins as an
     /// empty hash.
@@ -131,7 +125,7 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, field: &[u8], value: &[u8]) -> boo
         return !table.set(hasher, hasher.hash(field), field, value, None);
     }
     let packed = items(entry.as_ref().bytes());
-    let found = find(packed, field);
+    let found = packed.find_text(field, 2);
     let fits = field.len().max(value.len()) <= PACKED_ITEM_BYTES_MAX
         && (found.is_some() || packed.len() / 2 < HASH_PACKED_FIELDS_MAX);
     if !fits {
@@ -155,7 +149,7 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, field: &[u8], value: &[u8]) -> boo
 fn remove(entry: &mut Entry, hasher: &KeyHasher, field: &[u8]) -> bool {
     match entry.as_ref().value() {
         Value::Hash(HashRef::Packed(packed)) => {
-            let Some(place) = find(packed, field) else { return false };
+            let Some(place) = packed.find_text(field, 2) else { return false };
             let (range, len) = (packed.range_of(place.index, 2), packed.len() - 2);
             splice_items(entry, range, &[], len);
             true

@@ -240,23 +240,15 @@ pub fn check_packed(bytes: &[u8]) -> bool {
     let Some((&[kind, low, high], rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return false };
     let len = usize::from(u16::from_le_bytes([low, high]));
     match kind {
-        LIST | SET => {
-            len > 0 && Packed::check(rest, len) && Packed::new(rest, len).iter().all(|item| !item.is_double())
-        }
-        HASH => {
+        LIST | SET | HASH | SORTED_SET => {
+            let in_pairs = matches!(kind, HASH | SORTED_SET);
+            let fits = |(at, item): (usize, Item<'_>)| {
+                if kind == SORTED_SET && at % 2 == 1 { item.is_score() } else { !item.is_double() }
+            };
             len > 0
-                && len.is_multiple_of(2)
+                && (!in_pairs || len.is_multiple_of(2))
                 && Packed::check(rest, len)
-                && Packed::new(rest, len).iter().all(|item| !item.is_double())
-        }
-        SORTED_SET => {
-            len > 0
-                && len.is_multiple_of(2)
-                && Packed::check(rest, len)
-                && Packed::new(rest, len)
-                    .iter()
-                    .enumerate()
-                    .all(|(at, item)| if at % 2 == 0 { !item.is_double() } else { item.is_score() })
+                && Packed::new(rest, len).iter().enumerate().all(fits)
         }
         INTEGERS => Integers::check(rest, len),
         _ => false,

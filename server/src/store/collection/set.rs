@@ -4,7 +4,7 @@ use carousel_protocol::resp::number::parse_i64;
 
 use super::super::KeyHasher;
 use super::super::entry::{Entry, NewValue};
-use super::super::packed::{Item, Packed, PackedIter, Place, put_item};
+use super::super::packed::{Item, Packed, PackedIter, put_item};
 use super::super::table::{Table, TableIter};
 use super::integers::{self, Integers};
 use super::{
@@ -42,7 +42,7 @@ impl<'a> SetRef<'a> {
     pub fn contains(&self, hasher: &KeyHasher, member: &[u8]) -> bool {
         match self {
             Self::Integers(integers) => parse_i64(member).is_some_and(|value| integers.find(value).is_ok()),
-            Self::Packed(items) => find(*items, member).is_some(),
+            Self::Packed(items) => items.find_text(member, 1).is_some(),
             Self::Big(table) => table.get(hasher.hash(member), member).is_some(),
         }
     }
@@ -91,12 +91,6 @@ impl<'a> Iterator for SetIter<'a> {
             Self::Big(entries) => entries.next().map(|entry| Item::Text(entry.key())),
         }
     }
-}
-
-fn find(items: Packed<'_>, member: &[u8]) -> Option<Place> {
-    let mut wanted = Vec::with_capacity(PACKED_ITEM_BYTES_MAX + 1);
-    put_item(&mut wanted, member);
-    items.find(&wanted, 1)
 }
 
 impl Table {
@@ -150,7 +144,7 @@ fn add(entry: &mut Entry, hasher: &KeyHasher, member: &[u8]) -> bool {
                 begin_integers(entry, value);
                 return true;
             }
-            if find(packed, member).is_some() {
+            if packed.find_text(member, 1).is_some() {
                 return false;
             }
             if member.len() > PACKED_ITEM_BYTES_MAX || packed.len() >= SET_PACKED_MEMBERS_MAX {
@@ -244,7 +238,7 @@ fn remove(entry: &mut Entry, hasher: &KeyHasher, member: &[u8]) -> bool {
             true
         }
         SetRef::Packed(packed) => {
-            let Some(place) = find(packed, member) else { return false };
+            let Some(place) = packed.find_text(member, 1) else { return false };
             splice_items(entry, place.bytes, &[], packed.len() - 1);
             true
         }

@@ -36,7 +36,7 @@ impl<'a> SortedSetRef<'a> {
     /// The member's score.
     pub fn score(&self, hasher: &KeyHasher, member: &[u8]) -> Option<f64> {
         match self {
-            Self::Packed(items) => Some(items.get(find(*items, member)? + 1)?.as_score()),
+            Self::Packed(items) => Some(items.get(items.find_text(member, 2)?.index + 1)?.as_score()),
             Self::Big(set) => set.score(hasher, member),
         }
     }
@@ -44,7 +44,7 @@ impl<'a> SortedSetRef<'a> {
     /// How many members come before this one.
     pub fn rank(&self, hasher: &KeyHasher, member: &[u8]) -> Option<usize> {
         match self {
-            Self::Packed(items) => find(*items, member).map(|index| index / 2),
+            Self::Packed(items) => items.find_text(member, 2).map(|place| place.index / 2),
             Self::Big(set) => set.rank(hasher, member),
         }
     }
@@ -113,13 +113,6 @@ impl<'a> Iterator for SortedSetRefIter<'a> {
     }
 }
 
-/// The index of the member's item.
-fn find(items: Packed<'_>, member: &[u8]) -> Option<usize> {
-    let mut wanted = Vec::with_capacity(PACKED_ITEM_BYTES_MAX + 1);
-    put_item(&mut wanted, member);
-    items.find(&wanted, 2).map(|place| place.index)
-}
-
 impl Table {
     /// Gives members of the key's sorted set these scores (not NaN); returns how many are new. A missing key, or one of
     /// another type, begins as an empty sorted set.
@@ -159,9 +152,9 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, member: &[u8], score: f64) -> bool
     if let Some(Big::SortedSet(big)) = entry.big_mut() {
         return big.set(hasher, member, score);
     }
-    let found = find(items(entry.as_ref().bytes()), member);
-    if let Some(index) = found {
-        remove_pair(entry, index);
+    let found = items(entry.as_ref().bytes()).find_text(member, 2);
+    if let Some(place) = &found {
+        remove_pair(entry, place.index);
     }
     let packed = items(entry.as_ref().bytes());
     if member.len() > PACKED_ITEM_BYTES_MAX || packed.len() / 2 >= SORTED_SET_PACKED_MEMBERS_MAX {
@@ -188,9 +181,9 @@ fn remove(entry: &mut Entry, hasher: &KeyHasher, member: &[u8]) -> bool {
     let Value::SortedSet(set) = entry.as_ref().value() else { return false };
     match set {
         SortedSetRef::Packed(packed) => {
-            let found = find(packed, member);
-            if let Some(index) = found {
-                remove_pair(entry, index);
+            let found = packed.find_text(member, 2);
+            if let Some(place) = &found {
+                remove_pair(entry, place.index);
             }
             found.is_some()
         }

@@ -22,9 +22,9 @@ use group::{GROUP_RUNS_MAX, Group, deque_bytes, shrink};
 pub use iter::{ListBackIter, ListIter};
 use run::{RUN_BYTES_MAX, Run, first_item_len};
 
+use super::fitting::array_bytes;
 use super::graveyard::{Grave, bury};
 use super::packed::{Item, Packed, item_bytes_max};
-use super::size_class::class_bytes;
 
 /// Neighbouring runs that together have no more bytes become one. Below a full run, or the next insertion would cut
 /// it again.
@@ -95,11 +95,7 @@ impl List {
 
     /// Bytes taken from the allocator, without the list itself.
     pub fn used_bytes(&self) -> usize {
-        let last_lens = match self.last_lens.capacity() {
-            0 => 0,
-            capacity => class_bytes(capacity * size_of::<u32>()),
-        };
-        self.groups_bytes + deque_bytes(&self.groups) + last_lens
+        self.groups_bytes + deque_bytes(&self.groups) + array_bytes(&self.last_lens)
     }
 
     /// The item of that index.

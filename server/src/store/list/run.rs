@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::store::fitting::array_bytes;
 use crate::store::packed::{Packed, item_bytes_max, put_item};
 use crate::store::size_class::class_bytes;
 
@@ -44,10 +45,7 @@ impl Run {
 
     /// Bytes taken from the allocator.
     pub(super) fn heap_bytes(&self) -> usize {
-        match self.buffer.capacity() {
-            0 => 0,
-            capacity => class_bytes(capacity),
-        }
+        array_bytes(&self.buffer)
     }
 
     /// Whether the run stays within its bound with so many bytes more.

@@ -114,6 +114,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
     handle.settings_changed();
     R::spawn(turn_end::flush_loop::<R>(handle.clone()));
     R::spawn(tick::tick_loop::<R>(handle.clone()));
+    R::spawn(tick::free_loop::<R>(handle.clone()));
     let mut messages = Vec::new();
     loop {
         mailbox.drain(&mut messages).await;

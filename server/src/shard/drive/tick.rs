@@ -36,14 +36,10 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         let log_bytes = handle.core.borrow().turn_log_bytes() + limits::EXPIRE_LOG_BYTES;
         let full = handle.log_room(log_bytes).is_err();
         handle.core.borrow_mut().set_log_full(full);
-        let mut expires = !full;
-        let mut frees = true;
-        while expires || frees {
-            if expires {
-                expires = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
-                handle.end_batch();
-            }
-            frees = store::sweep(limits::FREED_KEYS_PER_STEP);
+        let mut more = !full;
+        while more {
+            more = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
+            handle.end_batch();
             R::yield_now().await;
         }
         handle.settings_changed();
@@ -56,5 +52,15 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         }
         handle.wake_waiting();
         handle.end_batch();
+    }
+}
+
+/// Frees what the shard has dropped, until it stops. Apart from the ticks, which must go on however much is dropped.
+pub(super) async fn free_loop<R: Runtime>(handle: Rc<ShardHandle>) {
+    while handle.ticks_open.get() {
+        R::sleep(limits::TICK).await;
+        while handle.ticks_open.get() && store::sweep(limits::FREED_KEYS_PER_STEP) {
+            R::yield_now().await;
+        }
     }
 }

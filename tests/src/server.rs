@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use crate::binaries::binary;
@@ -194,9 +194,11 @@ impl Server {
         self.start().await;
     }
 
-    /// SIGSTOP: it stands still, its connections stay.
+    /// SIGSTOP: it stands still, its connections stay. Waits until all its threads do: until then it may answer.
     pub fn suspend(&self) {
         self.signal(Signal::STOP);
+        let stopped = waitid(WaitId::Pid(self.raw_pid()), WaitIdOptions::STOPPED);
+        assert!(stopped.is_ok_and(|status| status.is_some()), "a child can be waited for");
     }
 
     /// SIGCONT: it goes on.
@@ -205,8 +207,11 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process number is positive");
-        kill_process(pid, signal).expect("a child can be signalled");
+        kill_process(self.raw_pid(), signal).expect("a child can be signalled");
+    }
+
+    fn raw_pid(&self) -> Pid {
+        Pid::from_raw(self.pid().cast_signed()).expect("a process number is positive")
     }
 
     /// Whether it was started and not killed or stopped since.

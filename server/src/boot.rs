@@ -1,7 +1,7 @@
 //! From settings to a running node, and back down.
 //!
-//! Order: ports, data directory, logs, shards, control thread. Nothing is served before what the logs had is in memory;
-//! nothing is acknowledged before the start is noted on disk.
+//! Order: ports, data directory, shards, control thread, and then what is on disk ([`crate::load`]). Nothing is served
+//! before that is in memory, and clients are told so; nothing is acknowledged before the start is noted on disk.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,22 +16,14 @@ use crate::control::{ControlSeat, FoundOnDisk, run_control};
 use crate::descriptors::clients_possible;
 use crate::limits::ShardLimits;
 use crate::metrics::{MapView, NodeView, ProcessIdentity};
-use crate::persist::{
-    DataDir, DataDirError, DiskStorage, Log, LogMarks, LogOptions, RecordHeader, SyncPolicy, append_record,
-    is_worth_rewriting,
-};
+use crate::persist::{DataDir, DiskStorage, LogOptions, SyncPolicy};
 use crate::runtime::epoll::Epoll;
 use crate::runtime::uring::Uring;
 use crate::runtime::{CpuId, Pinning, RunOptions, Runtime, RuntimeKind, default_shards};
 use crate::settings::{AppendFsync, LogLevel, Settings, version};
 use crate::shard::drive::{ShardSeat, ToShard, run_shard};
-use crate::shard::journal::Journal;
 use crate::shard::mailbox::{Mailbox, Sender, mailbox};
 use crate::shard::{Shard, ShardOptions};
-use crate::store;
-
-/// Bytes that a rewritten log gets in one write.
-const REWRITE_BYTES: usize = 1024 * 1024;
 
 /// Runs a node until it is told to stop. `set_log_level` is called when the setting `loglevel` changes.
 ///
@@ -44,10 +36,15 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
     let selected = settings.runtime.select()?;
     let shard_count = if settings.shards == 0 { default_shards() as u16 } else { settings.shards };
     let clients_possible = clients_possible(shard_count);
-    let mut dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
+    let dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
     let me = dir.node_id();
-
-    let (mut shards, logs, marks) = load(&mut dir, &settings, me, shard_count)?;
+    let hash_seed = u64::from_le_bytes(random_bytes());
+    let options: Vec<_> = (0..shard_count)
+        .map(|id| {
+            let (id, limits) = (ShardId(id), ShardLimits::default());
+            ShardOptions { id, shard_count, me, hash_seed, log: settings.appendonly, limits }
+        })
+        .collect();
     let process_identity = ProcessIdentity {
         run_id: NodeId(random_bytes()).to_string(),
         pid: std::process::id(),
@@ -58,8 +55,8 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         started: crate::control::accept::wall_clock(),
         executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
     };
-    let holds_copies = shards.iter().any(Shard::holds_cluster_copies);
     let view = Arc::new(NodeView::new(settings.clone(), MapView::lone(me), shard_count, process_identity));
+    view.loading.begin(view.process.started.unix_ms);
     let (senders, mailboxes): (Vec<Sender<ToShard>>, Vec<Mailbox<ToShard>>) =
         (0..shard_count).map(|_| mailbox()).unzip();
     let (to_control, from_shards) = mpsc::unbounded_channel();
@@ -68,23 +65,17 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
     let cpus =
         pinning.assign(usize::from(shard_count)).context("cannot find out which processors to pin to")?;
     let mut threads = Vec::new();
-    let policy = sync_policy(settings.appendfsync);
-    let seats = shards.drain(..).zip(logs).zip(mailboxes).zip(cpus);
-    for (((core, log), mailbox), cpu) in seats {
-        let id = core.id();
-        let to_self = senders[id.index()].clone();
-        let journal = log
-            .map(|log| Journal::new(log, policy, move |synced| to_self.send(ToShard::Synced(synced))))
-            .transpose()?;
+    for ((options, mailbox), cpu) in options.iter().zip(mailboxes).zip(cpus) {
         let seat = ShardSeat {
-            core,
-            log: journal,
+            // One without keys until what is on disk has been read.
+            core: Shard::new(options.clone()),
+            log: None,
             mailbox,
             mailboxes: senders.clone(),
             control: to_control.clone(),
             node: view.clone(),
         };
-        threads.push(spawn_shard(selected.kind, cpu, id, seat)?);
+        threads.push(spawn_shard(selected.kind, cpu, options.id, seat)?);
     }
     drop(to_control);
 
@@ -110,7 +101,8 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         clients,
         clients_possible,
         peers,
-        found: FoundOnDisk { dir, marks, is_logged: settings.appendonly, holds_copies },
+        dir,
+        options,
         ready: Box::new(ready),
         set_log_level,
     };
@@ -123,7 +115,7 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
 
 /// Closes the logs and the data directory.
 fn stop(
-    ran: anyhow::Result<FoundOnDisk>,
+    ran: anyhow::Result<Option<FoundOnDisk>>,
     senders: &[Sender<ToShard>],
     threads: Vec<JoinHandle<()>>,
 ) -> anyhow::Result<()> {
@@ -137,10 +129,13 @@ fn stop(
     for thread in threads {
         thread.join().map_err(|_| anyhow!("a shard's thread panicked, see above"))?;
     }
-    let mut found = ran?;
-    if clean {
-        found.dir.end_run()?;
-        tracing::info!("stopped; everything is on disk");
+    match ran? {
+        Some(mut found) if clean => {
+            found.dir.end_run()?;
+            tracing::info!("stopped; everything is on disk");
+        }
+        Some(_) => {}
+        None => tracing::info!("stopped before what is on disk was read; it is as it was"),
     }
     Ok(())
 }
@@ -162,95 +157,6 @@ fn spawn_shard(
             std::process::exit(1);
         }
     })
-}
-
-/// The shards with what the logs had, and the logs to go on with, by shard.
-type Loaded = (Vec<Shard>, Vec<Option<Log<DiskStorage>>>, LogMarks);
-
-fn load(
-    dir: &mut DataDir<DiskStorage>,
-    settings: &Settings,
-    me: NodeId,
-    shard_count: u16,
-) -> anyhow::Result<Loaded> {
-    let hash_seed = u64::from_le_bytes(random_bytes());
-    let mut shards: Vec<Shard> = (0..shard_count)
-        .map(|id| {
-            let (id, limits) = (ShardId(id), ShardLimits::default());
-            Shard::new(ShardOptions { id, shard_count, me, hash_seed, log: settings.appendonly, limits })
-        })
-        .collect();
-    if !settings.appendonly {
-        return Ok((shards, (0..shard_count).map(|_| None).collect(), LogMarks::default()));
-    }
-    let layout = dir.layout();
-    let mut bytes = 0;
-    let mut logs = Vec::new();
-    let mut marks = Vec::new();
-    for log in 0..layout.shards {
-        let shard_log = dir.shard_log(ShardId(log));
-        let mut sink = |header: RecordHeader, payload: &[u8]| {
-            let replayed = shards.iter_mut().try_for_each(|shard| shard.replay(header, payload));
-            // This thread has nobody else to do it: what the log itself deletes goes at once.
-            while store::sweep(usize::MAX) {}
-            replayed.map_err(|error| error.to_string())
-        };
-        let report = if layout.shards == shard_count {
-            let (log, report) = shard_log.open(&mut sink)?;
-            logs.push(Some(log));
-            report
-        } else {
-            shard_log.read(&mut sink)?
-        };
-        bytes += report.bytes;
-        marks.push(report.marks);
-    }
-    shards.iter_mut().for_each(Shard::replay_done);
-    let marks = LogMarks::agreed(marks);
-    let live: usize = shards.iter().map(|shard| shard.tables.used_bytes()).sum();
-    let has_other_shards = layout.shards != shard_count;
-    if has_other_shards || is_worth_rewriting(bytes, live as u64) {
-        match rewrite(dir, &shards, marks) {
-            Ok(rewritten) => logs = rewritten,
-            Err(error) if !has_other_shards && error.is_for_want_of_space() => {
-                tracing::warn!(
-                    "no room to rewrite the log, which goes on as it is: make room on the disk, and restart"
-                );
-                dir.abandon_rewrite()?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if bytes > 0 {
-        let keys: usize = shards.iter().map(|shard| shard.tables.keys_total()).sum();
-        tracing::info!(keys, bytes, "read the log");
-    }
-    Ok((shards, logs, marks))
-}
-
-/// Writes new logs with nothing but the present state.
-fn rewrite(
-    dir: &mut DataDir<DiskStorage>,
-    shards: &[Shard],
-    marks: LogMarks,
-) -> Result<Vec<Option<Log<DiskStorage>>>, DataDirError> {
-    let mut rewrite = dir.begin_rewrite(shards.len() as u16, marks)?;
-    for (shard, log) in shards.iter().zip(&mut rewrite.logs) {
-        let mut buffer = Vec::new();
-        let mut result = Ok(());
-        shard.dump(&mut |header, payload| {
-            append_record(&mut buffer, &header, payload);
-            if buffer.len() >= REWRITE_BYTES && result.is_ok() {
-                result = log.append(&buffer).map(|_| ());
-                buffer.clear();
-            }
-        });
-        result?;
-        if !buffer.is_empty() {
-            log.append(&buffer)?;
-        }
-    }
-    Ok(rewrite.commit(dir)?.into_iter().map(Some).collect())
 }
 
 /// What the setting asks of the log.

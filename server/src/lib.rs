@@ -11,6 +11,7 @@ pub mod conn;
 pub mod control;
 pub mod descriptors;
 pub mod limits;
+pub mod load;
 pub mod metrics;
 pub mod peer;
 pub mod persist;

@@ -294,6 +294,15 @@ impl CommandSpec {
         self.subcommand(argv.get(1)).map_or(self.place, |sub| sub.place)
     }
 
+    /// What this request does and when it is allowed: as its subcommand says, if it has a known one.
+    #[inline]
+    pub fn flags_for(&self, argv: Argv<'_>) -> Flags {
+        if self.subcommands.is_empty() || argv.len() < 2 {
+            return self.flags;
+        }
+        self.subcommand(argv.get(1)).map_or(self.flags, |sub| sub.flags)
+    }
+
     /// The categories that `COMMAND` and ACLs show, such as `@read`.
     pub fn acl_categories(&self) -> impl Iterator<Item = &'static str> {
         let others: &[_] = match self.id {

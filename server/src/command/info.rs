@@ -201,9 +201,9 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
 fn persistence(text: &mut Text, facts: &Facts<'_>) {
     let node = facts.node;
     let log_status = if node.log_failed.load(Ordering::Relaxed) { "err" } else { "ok" };
+    let loading = node.loading.is_active();
+    text.line("loading", u8::from(loading));
     text.constants(&[
-        // Clients are accepted once the logs have been read.
-        ("loading", "0"),
         ("async_loading", "0"),
         ("rdb_changes_since_last_save", "0"),
         ("rdb_bgsave_in_progress", "0"),
@@ -224,6 +224,19 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
         ("aof_last_bgrewrite_status", "ok"),
     ]);
     text.line("aof_last_write_status", log_status);
+    if loading {
+        let loading = &node.loading;
+        let (total, loaded) = (loading.total_bytes(), loading.loaded_bytes());
+        let seconds = (facts.now.unix_ms / 1000).saturating_sub(loading.started_unix_s());
+        text.line("loading_start_time", loading.started_unix_s());
+        text.line("loading_total_bytes", total);
+        text.line("loading_rdb_used_mem", 0);
+        text.line("loading_loaded_bytes", loaded);
+        text.line("loading_loaded_perc", format!("{:.2}", loading.percent()));
+        let left = (seconds * total.saturating_sub(loaded)).checked_div(loaded).unwrap_or(1);
+        text.line("loading_eta_seconds", left);
+        text.line("carousel_loading_keys", loading.loaded_keys());
+    }
 }
 
 fn stats(text: &mut Text, facts: &Facts<'_>) {

@@ -17,6 +17,9 @@ use crate::shard::drive::ShardHandle;
 use crate::shard::{Hold, Refusal, Request};
 use crate::{Now, limits};
 
+/// Redis' words: clients know them.
+const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
 /// Why a batch ended before its input did.
 enum Pause {
     /// The rest of a request is missing; at least so many bytes.
@@ -233,6 +236,9 @@ impl Connection {
         }
         if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
             return self.refuse(spec, "NOAUTH Authentication required.");
+        }
+        if self.handle.is_loading() && !spec.flags_for(argv).contains(Flags::LOADING) {
+            return self.refuse(spec, LOADING);
         }
         self.handle.metrics.command(spec.id);
         self.last_command = Some(spec.id);

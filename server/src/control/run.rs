@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use super::accept::{ClientPlaces, accept_clients};
 use super::activate::FoundOnDisk;
 use super::changes::propose_changes;
+use super::loading::load_shards;
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, encode, seal_here};
 use super::publish::Publisher;
 use super::recover::recover_slots;
@@ -20,8 +21,10 @@ use crate::config::MemberSpec;
 use crate::metrics::NodeView;
 use crate::peer::hello::ShardLinkHello;
 use crate::peer::listener::PeerListener;
+use crate::persist::{DataDir, DiskStorage};
 use crate::raft::{ConfigGroup, GroupOptions};
 use crate::settings::LogLevel;
+use crate::shard::ShardOptions;
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
 
@@ -46,8 +49,10 @@ pub struct ControlSeat {
     pub clients_possible: usize,
     /// Sockets for other nodes.
     pub peers: Vec<TcpListener>,
-    /// The data directory and what it had.
-    pub found: FoundOnDisk,
+    /// The data directory.
+    pub dir: DataDir<DiskStorage>,
+    /// Of the shards to be built from it.
+    pub options: Vec<ShardOptions>,
     /// Called when the node accepts clients.
     pub ready: Box<dyn FnOnce()>,
     /// Called when the setting `loglevel` changes.
@@ -89,11 +94,13 @@ impl Control {
     }
 }
 
-/// Runs until a signal or SHUTDOWN asks the node to stop; returns what is needed to close the data directory.
+/// Runs until a signal or SHUTDOWN asks the node to stop; returns what is needed to close the data directory, unless that
+/// was before it was read.
 ///
 /// # Errors
-/// The config group's log cannot be opened, a socket not be used, or the start not be noted on disk.
-pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
+/// The logs cannot be read, the config group's log cannot be opened, a socket not be used, or the start not be noted on
+/// disk.
+pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk>> {
     let ControlSeat {
         me,
         process,
@@ -103,11 +110,18 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
         clients,
         clients_possible,
         peers,
-        mut found,
+        dir,
+        options,
         ready,
         set_log_level,
     } = seat;
     let mut log_level = LogLevelWatch { applied: view.settings().loglevel, apply: set_log_level };
+    let places = ClientPlaces::new(clients_possible);
+    for listener in clients {
+        tokio::spawn(accept_clients(listener, shards.clone(), view.clone(), places.clone()));
+    }
+    let loaded = load_shards(dir, options, &view, &shards, &mut mailbox).await?;
+    let Some(mut found) = loaded else { return Ok(None) };
     let stop = Arc::new(Notify::new());
     let options = GroupOptions::new(found.dir.config_dir(), me);
     let group = ConfigGroup::open(options, node_handler(&view, &shards)).await?;
@@ -146,10 +160,8 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
     tokio::spawn(register(group.clone(), me, spec, found.dir.registration_note()));
     tokio::spawn(recover_slots(group.clone(), me, shards.clone()));
     tokio::spawn(propose_changes(group.clone(), ready_changes, shards.clone()));
-    let places = ClientPlaces::new(clients_possible);
-    for listener in clients {
-        tokio::spawn(accept_clients(listener, shards.clone(), view.clone(), places.clone()));
-    }
+    view.loading.end();
+    shards.iter().for_each(|shard| shard.send(ToShard::Open));
     ready();
 
     let log_failed = Arc::new(Notify::new());
@@ -206,7 +218,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<FoundOnDisk> {
         listener.stop().await;
     }
     group.shutdown().await;
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Makes a change of `loglevel` take effect.

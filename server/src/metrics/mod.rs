@@ -3,6 +3,7 @@
 //! One [`NodeView`] is shared by all threads. Its owners publish into it; nothing on the data path waits for it.
 
 pub mod clients;
+mod loading;
 mod map_view;
 pub mod process;
 mod published;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry};
+pub use loading::Loading;
 pub use map_view::{MapView, PrimaryRange};
 pub use published::{Cached, Published};
 pub use rates::Rates;
@@ -66,6 +68,8 @@ pub struct NodeView {
     pub process: ProcessIdentity,
     /// A log could not be written or synced: writes are refused.
     pub log_failed: AtomicBool,
+    /// How far the start has come.
+    pub loading: Loading,
     /// Totals at the last `CONFIG RESETSTAT`.
     baseline: Mutex<Baseline>,
     clients_rejected: AtomicU64,
@@ -83,6 +87,7 @@ impl NodeView {
             clients: Arc::default(),
             process,
             log_failed: AtomicBool::new(false),
+            loading: Loading::default(),
             baseline: Mutex::default(),
             clients_rejected: AtomicU64::new(0),
             rates: Mutex::default(),

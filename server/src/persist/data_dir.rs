@@ -12,7 +12,7 @@ use carousel_protocol::{Incarnation, NodeId, ShardId};
 
 use super::facts::Facts;
 use super::log::{Log, LogOptions};
-use super::recover::{LastEnd, LogMarks, LogReport, RecordSink, RecoverError, open_log, read_log};
+use super::recover::{LastEnd, LogMarks, LogReport, RecordSink, RecoverError, log_bytes, open_log, read_log};
 use super::run::{RunRecord, RunState};
 use super::segment::LogIdentity;
 use super::storage::{Storage, replace_file};
@@ -411,6 +411,11 @@ pub struct ShardLog<S: Storage> {
 }
 
 impl<S: Storage> ShardLog<S> {
+    /// About how many bytes there are to be read.
+    pub fn bytes(&self) -> Result<u64, RecoverError> {
+        log_bytes(&self.storage, &self.dir)
+    }
+
     /// Hands its records to `sink` and opens it for appending: see [`open_log`].
     pub fn open(self, sink: &mut RecordSink<'_>) -> Result<(Log<S>, LogReport), RecoverError> {
         open_log(self.storage, &self.dir, self.identity, self.options, self.last_end, sink)

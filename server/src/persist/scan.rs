@@ -248,7 +248,7 @@ impl Scan {
 }
 
 /// How many segments there are; their numbers are 1, 2, 3 and so on.
-fn count_segments<S: Storage>(storage: &S, dir: &Path) -> Result<u64, RecoverError> {
+pub(super) fn count_segments<S: Storage>(storage: &S, dir: &Path) -> Result<u64, RecoverError> {
     let no_file = |number| RecoverError::NoBeginning { file: dir.join(segment_name(number)) };
     let names = match storage.list(dir) {
         Ok(names) => names,

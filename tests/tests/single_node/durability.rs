@@ -195,3 +195,74 @@ async fn shutdown_closes_the_connection_without_a_reply_and_keeps_everything() {
     server.start().await;
     assert_eq!(bulk(server.raw().await.call("GET kept").await), b"yes");
 }
+
+/// A node with so much in its log that reading it takes a while. It does not run.
+async fn node_with_a_long_log(shards: &str) -> Server {
+    let mut server = Server::start_new(&[("appendfsync", "no"), ("shards", shards)]).await;
+    let mut raw = server.raw().await;
+    for round in 0..LONG_LOG_KEYS / 1000 {
+        let mut requests = Vec::new();
+        for n in 0..1000 {
+            let (key, value) = (format!("long:{}", round * 1000 + n), [b'x'; 100]);
+            carousel_protocol::resp::encode_request(&mut requests, &[b"SET", key.as_bytes(), &value]);
+        }
+        raw.send(&requests).await;
+        for _ in 0..1000 {
+            assert_eq!(raw.reply().await.as_str(), Some("OK"));
+        }
+    }
+    server.kill();
+    server
+}
+
+const LONG_LOG_KEYS: usize = 100_000;
+
+/// Connects as soon as the node listens.
+async fn connect_at_once(server: &Server) -> carousel_tests::Raw {
+    eventually("the node listens", async || {
+        carousel_tests::Raw::connect(server.port()).await.map_err(|error| error.to_string())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_node_that_reads_its_log_says_so_and_answers_what_needs_no_keys() {
+    let mut server = node_with_a_long_log("2").await;
+    server.spawn();
+    let mut raw = connect_at_once(&server).await;
+    let info = String::from_utf8(bulk(raw.call("INFO persistence").await)).unwrap();
+    assert!(info.contains("\r\nloading:1\r\n") && info.contains("\r\nloading_total_bytes:"), "{info}");
+    for command in
+        ["PING", "GET long:1", "SET long:1 y", "MGET long:1 long:2", "DBSIZE", "KEYS *", "CONFIG GET x"]
+    {
+        let reply = raw.call(command).await;
+        let allowed = command.starts_with("CONFIG");
+        let loading = Some("LOADING Redis is loading the dataset in memory");
+        assert_eq!(reply.as_error(), if allowed { None } else { loading }, "{command}");
+    }
+    server.await_answer().await;
+    assert_eq!(bulk(raw.call("GET long:1").await), [b'x'; 100]);
+    assert_eq!(raw.call("DBSIZE").await, carousel_protocol::resp::Reply::Integer(LONG_LOG_KEYS as i64));
+    assert!(bulk(raw.call("INFO persistence").await).windows(11).any(|line| line == b"\r\nloading:0"));
+    assert!(server.log().contains("read the log in"), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_node_that_is_stopped_while_it_reads_its_log_leaves_it_as_it_was() {
+    let mut server = node_with_a_long_log("1").await;
+    for shards in ["1", "3"] {
+        server.set("shards", shards);
+        server.spawn();
+        let mut raw = connect_at_once(&server).await;
+        assert!(raw.call("PING").await.as_error().is_some_and(|text| text.starts_with("LOADING")));
+        raw.send(b"SHUTDOWN\r\n").await;
+        assert_eq!(String::from_utf8_lossy(&raw.until_closed().await), "");
+        server.await_end().await;
+        assert!(server.log().contains("stopped before what is on disk was read"), "{}", server.log());
+    }
+    server.start().await;
+    assert_eq!(
+        redis::cmd("DBSIZE").query_async::<usize>(&mut server.client().await).await.unwrap(),
+        LONG_LOG_KEYS
+    );
+}

@@ -12,11 +12,22 @@ use crate::config::ClusterState;
 use crate::conn::remote::{RemoteBatch, Replies};
 use crate::control::accept::ClientPlace;
 use crate::peer::hello::ShardLinkHello;
-use crate::persist::{LogPosition, SyncError};
-use crate::shard::Reservation;
+use crate::persist::{DiskStorage, Log, LogPosition, SyncError};
+use crate::shard::{Reservation, Shard};
 
 /// A message from another thread.
 pub enum ToShard {
+    /// What was on disk has been read: the shard goes on as this one.
+    Loaded {
+        /// The state machine.
+        core: Box<Shard>,
+        /// The log to append to, under `appendonly yes`.
+        log: Option<Log<DiskStorage>>,
+        /// Gets the outcome.
+        reply: oneshot::Sender<std::io::Result<()>>,
+    },
+    /// Clients are served from now on, no more told that the node is loading.
+    Open,
     /// A client was accepted.
     Client {
         /// Its socket.

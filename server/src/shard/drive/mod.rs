@@ -34,6 +34,7 @@ use crate::Now;
 use crate::control::{ControlRequest, ToControl};
 use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::link::{LinkIn, LinkOut};
+use crate::persist::{DiskStorage, Log};
 use crate::runtime::Runtime;
 
 /// What the tasks of a shard share.
@@ -63,14 +64,16 @@ pub struct ShardHandle {
     hold_ns: Cell<u64>,
     bulk_bytes_max: Cell<usize>,
     ticks_open: Cell<bool>,
+    /// What is on disk is being read: only what Redis answers then is answered.
+    is_loading: Cell<bool>,
     incarnation: Cell<Incarnation>,
 }
 
 /// What a shard's thread is given.
 pub struct ShardSeat {
-    /// The state machine, with what its log had.
+    /// The state machine. Where the node is loading, another takes its place when that is done.
     pub core: Shard,
-    /// The log to append to, under `appendonly yes`.
+    /// The log to append to, under `appendonly yes`, if it has been read.
     pub log: Option<Journal>,
     /// Messages to it.
     pub mailbox: Mailbox<ToShard>,
@@ -87,6 +90,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
     let ShardSeat { core, log, mut mailbox, mailboxes, control, node } = seat;
     let id = core.id();
     let metrics = node.shard_metrics(id);
+    let is_loading = node.loading.is_active();
     let handle = Rc::new(ShardHandle {
         id,
         shard_count: core.options.shard_count,
@@ -108,6 +112,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         hold_ns: Cell::new(0),
         bulk_bytes_max: Cell::new(0),
         ticks_open: Cell::new(true),
+        is_loading: Cell::new(is_loading),
         incarnation: Cell::default(),
     });
     handle.set_wall_clock();
@@ -144,6 +149,24 @@ impl ShardHandle {
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mono_ns = self.clock.elapsed().as_nanos() as u64;
         self.unix_ns_at_start.set((unix.as_nanos() as u64).saturating_sub(mono_ns));
+    }
+
+    /// What is on disk is being read: commands that need it are refused.
+    #[inline]
+    pub(crate) fn is_loading(&self) -> bool {
+        self.is_loading.get()
+    }
+
+    /// Goes on as the shard that was built from what is on disk.
+    fn take_over(&self, core: Shard, log: Option<Log<DiskStorage>>) -> std::io::Result<()> {
+        let to_self = self.mailboxes[self.id.index()].clone();
+        let policy = crate::boot::sync_policy(self.node.settings().appendfsync);
+        let journal =
+            log.map(|log| Journal::new(log, policy, move |synced| to_self.send(ToShard::Synced(synced))));
+        *self.log.borrow_mut() = journal.transpose()?;
+        *self.core.borrow_mut() = core;
+        self.publish_metrics();
+        Ok(())
     }
 
     /// Any slot of this shard.
@@ -239,6 +262,13 @@ impl ShardHandle {
 
     fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {
         match message {
+            ToShard::Loaded { core, log, reply } => {
+                let _ = reply.send(self.take_over(*core, log));
+            }
+            ToShard::Open => {
+                self.is_loading.set(false);
+                self.wake_waiting();
+            }
             ToShard::Client { stream, address, place } => {
                 if let Err(error) = self.welcome::<R>(stream, address, place) {
                     tracing::warn!(%error, "a client's socket could not be used");

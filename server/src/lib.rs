@@ -18,6 +18,7 @@ pub mod persist;
 pub mod placement;
 pub mod planted;
 pub mod raft;
+pub mod rdb;
 pub mod replication;
 pub mod runtime;
 pub mod settings;

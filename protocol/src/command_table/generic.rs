@@ -101,6 +101,12 @@ pub(super) const ROWS: &[CommandSpec] = &[
         CommandSpec::new(CommandId::RenameNx, "RENAMENX", Exactly(3), Keys::FIRST_TWO, Place::Key)
             .flags(FAST_WRITE)
             .docs("generic", "1.0.0", "Renames a key only when the target key name doesn't exist."),
+    CommandSpec::new(CommandId::Dump, "DUMP", Exactly(2), Keys::FIRST, Place::Key)
+        .flags(READ)
+        .docs("generic", "2.6.0", "Returns a serialized representation of the value stored at a key."),
+    CommandSpec::new(CommandId::Restore, "RESTORE", AtLeast(4), Keys::FIRST, Place::Key)
+        .flags(DANGEROUS_GROWING)
+        .docs("generic", "2.6.0", "Creates a key from the serialized representation of a value."),
     ];
 
 const OBJECT: &[SubcommandSpec] = &[

@@ -216,7 +216,7 @@ command_ids! {
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
     Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
     Sort SortRo
-    Copy Rename RenameNx
+    Copy Rename RenameNx Dump Restore
     HSet HSetNx HMSet HGet HMGet HGetAll HDel HLen HStrLen HExists HKeys HVals HIncrBy HIncrByFloat HRandField HScan
     SAdd SRem SIsMember SMIsMember SCard SMembers SPop SRandMember SMove SInter SInterCard SInterStore SUnion SUnionStore SDiff SDiffStore SScan
     ZAdd ZRem ZScore ZMScore ZIncrBy ZCard ZCount ZLexCount ZRange ZRangeStore ZRangeByScore ZRevRangeByScore ZRangeByLex ZRevRangeByLex ZRevRange ZRank

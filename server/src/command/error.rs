@@ -99,6 +99,15 @@ pub enum CommandError {
     /// The source of RENAME, or the list of LSET.
     #[error("ERR no such key")]
     NoSuchKey,
+    /// RESTORE of a key that is there.
+    #[error("BUSYKEY Target key name already exists.")]
+    BusyKey,
+    /// DUMP of what no RESTORE could take.
+    #[error("ERR the payload would have more than {max} bytes")]
+    PayloadTooLong {
+        /// The most.
+        max: usize,
+    },
     /// A database that there is not.
     #[error("ERR DB index is out of range")]
     Database,

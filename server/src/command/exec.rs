@@ -11,7 +11,7 @@ use super::effect::{Effect, EffectSink};
 use super::error::CommandError;
 use super::list::{self, End, Missing};
 use super::tables::{KeyAt, Tables};
-use super::{bitfield, bitmap, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
+use super::{bitfield, bitmap, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
 use crate::store::{EntryRef, View};
 use crate::{Now, limits};
 
@@ -246,6 +246,8 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         CommandId::Copy => key::copy(exec, argv),
         CommandId::Rename => key::rename(exec, argv),
         CommandId::RenameNx => key::renamenx(exec, argv),
+        CommandId::Dump => dump::dump(exec, argv),
+        CommandId::Restore => dump::restore(exec, argv),
         CommandId::Scan => scan::scan(exec, argv),
         CommandId::Keys => keyspace::keys(exec, argv),
         CommandId::DbSize => keyspace::dbsize(exec),

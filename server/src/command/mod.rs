@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 mod connection;
 mod double;
+mod dump;
 mod effect;
 mod effects_of;
 mod error;

@@ -21,6 +21,7 @@ const PURE: &[&str] = &[
     "server/src/config",
     "server/src/persist/record.rs",
     "server/src/placement",
+    "server/src/rdb",
     "server/src/replication",
     "server/src/shard",
     "server/src/store",

@@ -4,6 +4,7 @@
 
 mod bitfield;
 mod bitmap;
+mod dump;
 mod hash;
 mod key;
 mod keyspace;

@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use carousel_protocol::resp::{Reply, ReplyParser, encode_request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -107,16 +106,29 @@ impl Connection {
     }
 
     async fn open(address: &Address, options: &ConnectOptions) -> Result<Self, String> {
-        let stream =
-            TcpStream::connect((address.host(), address.port())).await.map_err(|error| words(&error))?;
-        // Requests are gathered here already: the kernel must not hold them back as well.
-        stream.set_nodelay(true).map_err(|error| words(&error))?;
-        let connection = Self::start(address, stream, options);
+        let fault = |error| words(&error);
+        let connection = match address.unix_path() {
+            Some(path) => {
+                let (reader, writer) = UnixStream::connect(path).await.map_err(fault)?.into_split();
+                Self::start(address, reader, writer, options)
+            }
+            None => {
+                let stream = TcpStream::connect((address.host(), address.port())).await.map_err(fault)?;
+                // Requests are gathered here already: the kernel must not hold them back as well.
+                stream.set_nodelay(true).map_err(fault)?;
+                let (reader, writer) = stream.into_split();
+                Self::start(address, reader, writer, options)
+            }
+        };
         connection.greet(options).await?;
         Ok(connection)
     }
 
-    fn start(address: &Address, stream: TcpStream, options: &ConnectOptions) -> Self {
+    fn start<R, W>(address: &Address, reader: R, writer: W, options: &ConnectOptions) -> Self
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
         let shared = Arc::new(Shared {
             address: address.clone(),
             queue: Mutex::default(),
@@ -126,7 +138,7 @@ impl Connection {
             made: Instant::now(),
             heard_ms: AtomicU64::new(0),
         });
-        let task = tokio::spawn(drive(shared.clone(), stream, options.pushes.clone())).abort_handle();
+        let task = tokio::spawn(drive(shared.clone(), reader, writer, options.pushes.clone())).abort_handle();
         Self { handle: Arc::new(Handle { shared, task }) }
     }
 
@@ -303,8 +315,12 @@ impl Shared {
     }
 }
 
-async fn drive(shared: Arc<Shared>, stream: TcpStream, pushes: Option<mpsc::Sender<Vec<Reply>>>) {
-    let (reader, writer) = stream.into_split();
+async fn drive(
+    shared: Arc<Shared>,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
+    pushes: Option<mpsc::Sender<Vec<Reply>>>,
+) {
     let why = tokio::select! {
         why = write_all(&shared, writer) => why,
         why = read_all(&shared, reader, pushes) => why,
@@ -313,7 +329,7 @@ async fn drive(shared: Arc<Shared>, stream: TcpStream, pushes: Option<mpsc::Send
     shared.fail(why);
 }
 
-async fn write_all(shared: &Shared, mut writer: OwnedWriteHalf) -> String {
+async fn write_all(shared: &Shared, mut writer: impl AsyncWrite + Unpin) -> String {
     let mut batch = Vec::new();
     loop {
         shared.output.notified().await;
@@ -334,7 +350,7 @@ async fn write_all(shared: &Shared, mut writer: OwnedWriteHalf) -> String {
 
 async fn read_all(
     shared: &Shared,
-    mut reader: OwnedReadHalf,
+    mut reader: impl AsyncRead + Unpin,
     pushes: Option<mpsc::Sender<Vec<Reply>>>,
 ) -> String {
     let mut input: Vec<u8> = Vec::with_capacity(READ_BYTES);

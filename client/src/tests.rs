@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use carousel_protocol::resp::Reply;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::mock::{Act, MockServer, Seen, listener};
 use crate::{
@@ -350,6 +351,32 @@ async fn a_server_without_cluster_is_the_only_node() {
     let client = client_of(&server, quick()).await;
     assert!(client.is_single());
     assert_eq!(client.get(b"any").await.unwrap(), Some(b"v".to_vec()));
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_an_address() {
+    let path = std::env::temp_dir().join(format!("carousel-client-{}.sock", std::process::id()));
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"SLOTS\r\n") {
+            assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+            if seen.ends_with(b"PING\r\n") {
+                stream.write_all(b"+PONG\r\n").await.unwrap();
+            }
+        }
+        stream.write_all(b"-ERR This instance has cluster support disabled\r\n").await.unwrap();
+        stream.read_buf(&mut seen).await.unwrap();
+    });
+    let address: crate::Address = path.to_str().unwrap().parse().unwrap();
+    let client = ClusterClient::connect(vec![address.clone()], quick()).await.unwrap();
+    assert_eq!(client.nodes(), std::slice::from_ref(&address));
+    drop(client);
+    serving.await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let error = ClusterClient::connect(vec![address.clone()], quick()).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("cannot connect to {address}: no such file")), "{error}");
 }
 
 #[tokio::test]

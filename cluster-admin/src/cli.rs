@@ -30,8 +30,8 @@ Exit codes:
     after_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// A member of the cluster to ask; any will do
-    #[arg(long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:6379")]
+    /// A member of the cluster to ask; any will do. Or the path of a node's Unix socket
+    #[arg(long, global = true, value_name = "HOST:PORT|PATH", default_value = "127.0.0.1:6379")]
     pub node: Address,
 
     /// Password of the nodes; better given as the environment variable CAROUSEL_PASSWORD, which no other
@@ -86,7 +86,7 @@ Exits with 3 when slots are down.")]
     /// Run a real cluster on this machine, for trying things out
     Playground(PlaygroundArgs),
 
-    /// Send requests at a fixed rate, measure latency and verify every value read
+    /// Send requests at a fixed rate or as fast as they are answered, measure latency and verify values
     Load(LoadArgs),
 
     /// Send any command to a node: one, those of a file, or what is typed at a prompt

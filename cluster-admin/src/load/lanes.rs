@@ -9,16 +9,19 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
-use super::stats::Op;
-use super::worker::{Buffers, Expected, Worker};
+use super::kinds::Op;
+use super::request::Extent;
+use super::worker::{Expected, Worker};
 
 /// A request to make.
 #[derive(Debug, Clone, Copy)]
 pub struct Job {
-    /// Read or write.
+    /// What to send.
     pub op: Op,
     /// Number of the key.
     pub key: u32,
+    /// Which of its items.
+    pub extent: Extent,
     /// When it is meant to be sent.
     pub intended: Instant,
 }
@@ -71,11 +74,11 @@ impl Lanes {
         let lane = Arc::new(Lane { job: Mutex::new(Some(job)), start: Notify::new() });
         let (worker, idle) = (self.worker.clone(), self.idle.clone());
         self.tasks.spawn(async move {
-            let mut buffers = Buffers::default();
+            let mut buffers = worker.buffers();
             loop {
                 let job = lock(&lane.job).take();
-                if let Some(Job { op, key, intended }) = job {
-                    worker.request(op, key, intended, Expected::Maybe, &mut buffers).await;
+                if let Some(job) = job {
+                    worker.request(job, Expected::Maybe, &mut buffers).await;
                     idle.lock().push(lane.clone());
                     idle.freed.notify_one();
                 }

@@ -96,6 +96,11 @@ impl Ledger {
         Self { run, keys: (0..keys).map(|_| AtomicU64::new(0)).collect(), unknown: Mutex::default() }
     }
 
+    /// Names this process in the values it writes.
+    pub fn run(&self) -> u64 {
+        self.run
+    }
+
     /// How many keys.
     pub fn len(&self) -> u32 {
         self.keys.len() as u32
@@ -186,7 +191,7 @@ mod tests {
 
     fn bytes(run: u64, version: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        value::encode(&mut out, KEY, Stamp { run, version }, 64);
+        value::append(&mut out, KEY, Stamp { run, version }, 64);
         out
     }
 

@@ -1,13 +1,16 @@
-//! `load`: an open-loop generator that knows what it must read.
+//! `load`: a generator that knows what it must read, in open loop (at a rate) or closed loop.
 //!
 //! Phases run one after the other: fill, timed load, verification. Each has its own threads with an event
 //! loop, a client and connections of their own; this one prints.
 
+mod distribution;
+mod kinds;
 mod lanes;
 mod ledger;
 mod options;
 mod pacer;
 mod report;
+mod request;
 mod stats;
 mod value;
 mod worker;
@@ -22,8 +25,10 @@ use tokio::sync::{mpsc, watch};
 
 use crate::ask::Target;
 use crate::{Verdict, note, say};
+use distribution::Keys;
 use ledger::Ledger;
 pub use options::LoadArgs;
+use options::{Pace, Timed};
 use report::{PhaseReport, Report, live_line};
 use stats::{Recorder, Stats};
 use worker::{Phase, Shared, Worker};
@@ -71,7 +76,7 @@ pub async fn run(target: &Target, args: LoadArgs) -> Result<Verdict> {
         }
         phases.push(report);
     }
-    let report = Report::new(phases);
+    let report = Report::new(args.workload(), phases);
     if args.json {
         say(serde_json::to_string_pretty(&report)?);
     }
@@ -164,7 +169,10 @@ async fn run_phase(target: &Target, phase: Phase, shared: Arc<Shared>) -> Result
     }
     let took = start.elapsed();
     recorders.iter().for_each(|recorder| recorder.collect(&mut total));
-    let rate = if let Phase::Timed(timed) = phase { Some(timed.rate) } else { None };
+    let rate = match phase {
+        Phase::Timed(Timed { pace: Pace::Rate(rate), .. }) => Some(rate),
+        Phase::Timed(_) | Phase::Fill | Phase::Verify => None,
+    };
     Ok(PhaseReport::new(name(phase), took, rate, &total))
 }
 
@@ -194,7 +202,9 @@ impl Thread {
             let start = start.unwrap_or_else(Instant::now);
             tokio::time::sleep_until(start.into()).await;
             let Self { phase, shared, index, recorder, .. } = self;
-            Worker { shared, index, client, recorder }.run(phase, start).await
+            let keys = Keys::new(shared.args.distribution, shared.args.keys);
+            let lanes = AtomicU32::new(0);
+            Worker { shared, index, client, recorder, keys, lanes }.run(phase, start).await
         })
     }
 }
@@ -204,7 +214,7 @@ fn client_options(target: &Target, args: &LoadArgs) -> Options {
     Options {
         connect: target.connect_options(),
         retry: RetryOptions { deadline: args.timeout, ..defaults.retry.clone() },
-        connections_per_node: usize::from(args.connections.div_ceil(args.threads)),
+        connections_per_node: usize::from(args.connections_per_thread()),
         ..defaults
     }
 }

@@ -1,20 +1,27 @@
 //! The options of `load` and what they mean together.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::distribution::Distribution;
+use super::kinds::{Kind, Types};
+use super::report::Workload;
 use super::value::bytes_min;
 
 /// Digits that number a key.
-const KEY_DIGITS: usize = 10;
+pub const KEY_DIGITS: usize = 10;
+
+/// The longest value.
+const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// `load`.
 #[derive(Debug, Clone, Args)]
 #[command(
-    about = "Send requests at a fixed rate, measure latency and verify every value read",
+    about = "Send requests at a fixed rate or as fast as they are answered, measure latency and verify values",
     after_help = "\
 Examples:
   cluster-admin load --fill --keys 1000000                          write a million keys
@@ -22,21 +29,41 @@ Examples:
   cluster-admin load --verify --keys 1000000                        is every key there, and right?
   cluster-admin load --fill --rate 50000 --duration 30s --verify    all three
   cluster-admin load --rate 100000 --duration 10s --json > run.json
+  cluster-admin load --closed --pipeline 16 --connections 50        how many requests per second can it do?
+  cluster-admin load --fill --types all --distribution zipf         all types, some keys far more often
+  cluster-admin load --types string:8,zset:2 --distribution hot-slot --value-size 40-2000
 
-The rate is fixed: a server that falls behind does not slow the generator down, and latency is measured from
-the time at which a request was meant to be sent, so waiting counts. Values carry their key, a version and a
-checksum: one that is corrupt, of another key, or older than the last write acknowledged to this process is a
-violation, and so is the absence of a key whose write was acknowledged. Let no two processes load the same
-keys at the same time, or each finds the other's values wrong; give them different --key-prefix.
+With --rate a server that falls behind does not slow the generator down, and latency is measured from the time
+at which a request was meant to be sent, so waiting counts. With --closed a connection sends a request when one
+is answered, which shows what the server can do but not how long clients wait who do not.
+
+Values carry their key and a checksum, those of strings also a version: one that is corrupt, of another key, or
+older than the last write acknowledged to this process is a violation, and so is the absence of a string whose
+write was acknowledged. Let no two processes load the same keys at the same time, or each finds the other's
+values wrong; give them different --key-prefix. One process writes a string only once at a time: where some keys
+are asked for far more often than others, writes go to the next free one (not so with --unchecked).
+
+Each key has one type, by its number. What is sent for it, reads before writes:
+  string  GET | SET                                  hash  HGET | HSET
+  list    LRANGE 0 9 | RPUSH and LPOP in balance     set   SISMEMBER | SADD and SREM in balance
+  zset    ZSCORE and ZRANGE 0 9 | ZADD
 
 Exits with 3 on any violation, and on any failed request unless --allow-errors is given."
 )]
 pub struct LoadArgs {
     /// Requests per second, over all threads [default: 10000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(long, value_name = "N", conflicts_with = "closed", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub rate: Option<u64>,
 
-    /// How long to keep the rate: 30s, 5m, 1h [default: 10s; none with only --fill or --verify]
+    /// Keep no rate: each connection has as many requests under way as --pipeline says
+    #[arg(long)]
+    pub closed: bool,
+
+    /// Requests that each connection has under way, on average
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "closed", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub pipeline: u16,
+
+    /// How long to go on: 30s, 5m, 1h [default: 10s; none with only --fill or --verify]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub duration: Option<Duration>,
 
@@ -56,9 +83,26 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TEXT", default_value = "load:")]
     pub key_prefix: String,
 
-    /// Bytes of each value
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = parse_value_size)]
-    pub value_size: usize,
+    /// Types of the keys, with weights where they are not alike: hash,zset or string:8,list:2 or all
+    #[arg(long, value_name = "TYPE[:WEIGHT],...", default_value = "string")]
+    pub types: Types,
+
+    /// Fields, elements or members of each collection that is filled, and different ones asked for
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub items: u32,
+
+    /// How often each key is asked for: uniform, zipf or zipf:THETA (zipf is zipf:0.99), or hot-slot: all keys
+    /// alike and in one slot, by one hash tag
+    #[arg(long, value_name = "NAME", default_value = "uniform")]
+    pub distribution: Distribution,
+
+    /// Bytes of each value, or the least and the most of them: 100 or 40-2000
+    #[arg(long, value_name = "BYTES[-BYTES]", default_value = "100")]
+    pub value_size: ValueSize,
+
+    /// Values carry no proof and reads are not checked: values of any size, and any key written at any time
+    #[arg(long, conflicts_with = "verify")]
+    pub unchecked: bool,
 
     /// Share of reads among the requests, 0 to 1 [default: 0.8]
     #[arg(long, value_name = "SHARE", conflicts_with = "mix", value_parser = parse_share)]
@@ -116,11 +160,53 @@ impl FromStr for Mix {
     }
 }
 
-/// Keeps the rate for a while.
+/// Bytes of values: all of one size, or of any size between two, each as often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueSize {
+    /// The least.
+    pub min: usize,
+    /// The most.
+    pub max: usize,
+}
+
+impl FromStr for ValueSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "'{text}' is not a size in bytes between 1 and {VALUE_BYTES_MAX}, or two of them: 40-2000"
+            )
+        };
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        let size = |text: &str| {
+            text.parse().ok().filter(|size| (1..=VALUE_BYTES_MAX).contains(size)).ok_or_else(wrong)
+        };
+        let (min, max) = (size(min)?, size(max)?);
+        if min <= max { Ok(Self { min, max }) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for ValueSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min == self.max { write!(f, "{}", self.min) } else { write!(f, "{}-{}", self.min, self.max) }
+    }
+}
+
+/// How requests follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// So many per second, all threads together.
+    Rate(u64),
+    /// So many under way per connection.
+    Pipeline(u16),
+}
+
+/// Goes on for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timed {
-    /// Requests per second, all threads together.
-    pub rate: u64,
+    /// How.
+    pub pace: Pace,
     /// For how long.
     pub duration: Duration,
 }
@@ -128,11 +214,38 @@ pub struct Timed {
 impl LoadArgs {
     /// The timed part, if there is one: where its rate or duration is given, or nothing else is asked for.
     pub fn timed(&self) -> Option<Timed> {
-        let asked = self.rate.is_some() || self.duration.is_some() || !(self.fill || self.verify);
-        asked.then(|| Timed {
-            rate: self.rate.unwrap_or(10_000),
-            duration: self.duration.unwrap_or(Duration::from_secs(10)),
-        })
+        let asked =
+            self.rate.is_some() || self.closed || self.duration.is_some() || !(self.fill || self.verify);
+        asked.then(|| Timed { pace: self.pace(), duration: self.duration.unwrap_or(Duration::from_secs(10)) })
+    }
+
+    fn pace(&self) -> Pace {
+        if self.closed { Pace::Pipeline(self.pipeline) } else { Pace::Rate(self.rate.unwrap_or(10_000)) }
+    }
+
+    /// Connections that each thread makes to each node.
+    pub fn connections_per_thread(&self) -> u16 {
+        self.connections.div_ceil(self.threads)
+    }
+
+    /// Are all keys in one slot?
+    pub fn is_hot_slot(&self) -> bool {
+        self.distribution == Distribution::HotSlot
+    }
+
+    /// For the report.
+    pub fn workload(&self) -> Workload {
+        Workload {
+            keys: self.keys,
+            types: self.types.to_string(),
+            items: self.items,
+            distribution: self.distribution.to_string(),
+            value_size: self.value_size.to_string(),
+            reads: self.share_of_reads(),
+            connections: self.connections,
+            threads: self.threads,
+            pipeline: self.closed.then_some(self.pipeline),
+        }
     }
 
     /// Share of reads.
@@ -145,31 +258,23 @@ impl LoadArgs {
     /// # Errors
     /// One line that names the option.
     pub fn check(&self) -> Result<()> {
-        let key_bytes = self.key_prefix.len() + KEY_DIGITS;
-        if key_bytes > 1024 {
+        if self.key_prefix.len() > 1000 {
             bail!("--key-prefix is {} bytes long; 1,000 are the most", self.key_prefix.len());
         }
-        let least = bytes_min(key_bytes);
-        if self.value_size < least {
+        if self.is_hot_slot() && (self.key_prefix.is_empty() || self.key_prefix.contains(['{', '}'])) {
+            bail!("with --distribution hot-slot --key-prefix is the hash tag: not empty, and without braces");
+        }
+        let braces = if self.is_hot_slot() { 2 } else { 0 };
+        let infix = self.types.kinds().map(Kind::infix).map(str::len).max().unwrap_or(0);
+        let least = bytes_min(self.key_prefix.len() + braces + infix + KEY_DIGITS);
+        if self.value_size.min < least && !self.unchecked {
             bail!(
-                "--value-size {} is too small: a value carries its key, a version and a checksum, here {least} bytes",
+                "--value-size {} is too small: a value carries its key, a version and a checksum, here {least} bytes; \
+                 --unchecked leaves them out",
                 self.value_size
             );
         }
         Ok(())
-    }
-
-    /// Writes the name of key number `index` over `out`.
-    pub fn key_name(&self, out: &mut Vec<u8>, index: u32) {
-        out.clear();
-        out.extend_from_slice(self.key_prefix.as_bytes());
-        let start = out.len();
-        out.resize(start + KEY_DIGITS, b'0');
-        let mut rest = index;
-        for digit in out[start..].iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
     }
 }
 
@@ -200,13 +305,6 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn parse_value_size(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(size) if (1..=64 * 1024 * 1024).contains(&size) => Ok(size),
-        _ => Err(format!("'{text}' is not a size in bytes between 1 and 67108864")),
-    }
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -227,12 +325,17 @@ pub mod tests {
     #[test]
     fn the_timed_part_is_there_when_asked_for_or_when_nothing_else_is() {
         let timed =
-            |line: &str| parse(line).unwrap().timed().map(|timed| (timed.rate, timed.duration.as_secs()));
-        assert_eq!(timed(""), Some((10_000, 10)));
+            |line: &str| parse(line).unwrap().timed().map(|timed| (timed.pace, timed.duration.as_secs()));
+        assert_eq!(timed(""), Some((Pace::Rate(10_000), 10)));
         assert_eq!(timed("--fill"), None);
         assert_eq!(timed("--verify"), None);
-        assert_eq!(timed("--fill --duration 5s"), Some((10_000, 5)));
-        assert_eq!(timed("--fill --verify --rate 7"), Some((7, 10)));
+        assert_eq!(timed("--fill --duration 5s"), Some((Pace::Rate(10_000), 5)));
+        assert_eq!(timed("--fill --verify --rate 7"), Some((Pace::Rate(7), 10)));
+        assert_eq!(timed("--fill --closed"), Some((Pace::Pipeline(1), 10)));
+        assert_eq!(timed("--closed --pipeline 16 --duration 1m"), Some((Pace::Pipeline(16), 60)));
+        for line in ["--closed --rate 5", "--pipeline 5", "--closed --pipeline 0", "--unchecked --verify"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]
@@ -262,16 +365,27 @@ pub mod tests {
         assert!(parse("--value-size 35").unwrap().check().is_ok());
         let error = parse("--value-size 34").unwrap().check().unwrap_err().to_string();
         assert!(error.contains("here 35 bytes"), "{error}");
+        let of_types = |line: &str| parse(line).unwrap().check().is_ok();
+        assert!(of_types("--value-size 40-50 --types all") && !of_types("--value-size 39-50 --types all"));
+        assert!(of_types("--value-size 1-50 --types all --unchecked"));
         assert!(parse("--rate 0").is_err() && parse("--keys 0").is_err() && parse("--value-size 0").is_err());
     }
 
     #[test]
-    fn key_names_are_numbered_in_ten_digits() {
-        let args = parse("--key-prefix k:").unwrap();
-        let mut name = b"old".to_vec();
-        args.key_name(&mut name, 1_234_567);
-        assert_eq!(name, b"k:0001234567");
-        args.key_name(&mut name, 0);
-        assert_eq!(name, b"k:0000000000");
+    fn sizes_are_one_or_a_range() {
+        for (text, min, max) in [("1", 1, 1), ("40-2000", 40, 2000), ("7-7", 7, 7)] {
+            assert_eq!(text.parse(), Ok(ValueSize { min, max }));
+        }
+        for text in ["0", "", "-", "5-", "-5", "9-5", "67108865", "1-2-3"] {
+            let error = text.parse::<ValueSize>().unwrap_err();
+            assert!(error.contains("is not a size"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_hot_slot_needs_a_hash_tag() {
+        let fault = |line: &str| parse(line).unwrap().check().unwrap_err().to_string();
+        assert!(fault("--distribution hot-slot --key-prefix {a}").contains("without braces"));
+        assert!(parse("--distribution hot-slot").unwrap().check().is_ok());
     }
 }

@@ -16,12 +16,37 @@ const LAG_WORTH_A_NOTE: Duration = Duration::from_millis(20);
 /// All phases of a load.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// What was asked for.
+    pub workload: Workload,
     /// In the order in which they ran.
     pub phases: Vec<PhaseReport>,
     /// Failed requests of all phases.
     pub errors: u64,
     /// Violations of all phases.
     pub violations: u64,
+}
+
+/// The options that make one load comparable with another.
+#[derive(Debug, Clone, Serialize)]
+pub struct Workload {
+    /// How many different keys.
+    pub keys: u32,
+    /// Shares of the types.
+    pub types: String,
+    /// Items of a collection.
+    pub items: u32,
+    /// How often each key is asked for.
+    pub distribution: String,
+    /// Bytes of a value, or their range.
+    pub value_size: String,
+    /// Share of reads.
+    pub reads: f64,
+    /// Connections to each node.
+    pub connections: u16,
+    /// Threads that generated.
+    pub threads: u16,
+    /// Requests that each connection had under way; none where a rate was kept.
+    pub pipeline: Option<u16>,
 }
 
 /// One phase.
@@ -35,7 +60,7 @@ pub struct PhaseReport {
     pub rate_wanted: Option<u64>,
     /// Requests per second that succeeded.
     pub rate: f64,
-    /// Reads, writes, both.
+    /// Each command that was sent, and all together.
     pub operations: Vec<OperationReport>,
     /// Reads that found nothing where nothing was promised.
     pub misses: u64,
@@ -49,10 +74,10 @@ pub struct PhaseReport {
     pub lag_max_us: u64,
 }
 
-/// One kind of request. Latencies are in microseconds, from the intended time of sending.
+/// One kind of request. Latencies are in microseconds: at a rate from the intended time of sending, else from the sending.
 #[derive(Debug, Serialize)]
 pub struct OperationReport {
-    /// `GET`, `SET` or `all`.
+    /// The command, or `all`.
     pub operation: &'static str,
     /// How many succeeded.
     pub count: u64,
@@ -76,10 +101,10 @@ pub struct OperationReport {
 
 impl Report {
     /// Adds phases up.
-    pub fn new(phases: Vec<PhaseReport>) -> Self {
+    pub fn new(workload: Workload, phases: Vec<PhaseReport>) -> Self {
         let errors = phases.iter().flat_map(|phase| phase.errors.values()).sum();
         let violations = phases.iter().flat_map(|phase| phase.violations.values()).sum();
-        Self { phases, errors, violations }
+        Self { workload, phases, errors, violations }
     }
 
     /// Good without violations, and without errors unless these are allowed.
@@ -93,10 +118,9 @@ impl PhaseReport {
     pub fn new(phase: &'static str, took: Duration, rate_wanted: Option<u64>, stats: &Stats) -> Self {
         let seconds = took.as_secs_f64().max(1e-9);
         let all = stats.all();
-        let kinds = [("GET", &stats.get), ("SET", &stats.set), ("all", &all)];
-        let both = !stats.get.is_empty() && !stats.set.is_empty();
-        let operations =
-            kinds.into_iter().filter(|(name, histogram)| !histogram.is_empty() && (*name != "all" || both));
+        let each = || stats.latencies.iter().filter(|(_, histogram)| !histogram.is_empty());
+        let sum = (each().count() > 1).then_some(("all", &all));
+        let operations = each().map(|(op, histogram)| (op.name(), histogram)).chain(sum);
         Self {
             phase,
             seconds,
@@ -225,8 +249,9 @@ pub fn live_line(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::kinds::Op;
     use crate::load::ledger::Violation;
-    use crate::load::stats::Op;
+    use crate::load::options::tests::parse;
 
     fn sample() -> Stats {
         let mut stats = Stats::new();
@@ -253,7 +278,10 @@ mod tests {
         let phase = |change: fn(&mut Stats)| {
             let mut stats = sample();
             change(&mut stats);
-            Report::new(vec![PhaseReport::new("load", Duration::from_secs(1), None, &stats)])
+            Report::new(
+                parse("").unwrap().workload(),
+                vec![PhaseReport::new("load", Duration::from_secs(1), None, &stats)],
+            )
         };
         let fine = phase(|_| {});
         let failed = phase(|stats| stats.failed("deadline", || "GET k: gave up".into()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::kinds::Op;
 use super::ledger::Violation;
 
 /// Longest latency that is told apart: an hour, in microseconds.
@@ -15,22 +16,11 @@ const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// one, and few, so that the report stays one.
 const EXAMPLES_PER_KIND_MAX: usize = 3;
 
-/// A request's kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
-    /// A read.
-    Get,
-    /// A write.
-    Set,
-}
-
 /// Counts of some stretch of time.
 #[derive(Debug, Clone)]
 pub struct Stats {
-    /// Latencies of reads that succeeded, in microseconds.
-    pub get: Histogram<u64>,
-    /// Latencies of writes that succeeded, in microseconds.
-    pub set: Histogram<u64>,
+    /// Latencies of requests that succeeded, in microseconds.
+    pub latencies: BTreeMap<Op, Histogram<u64>>,
     /// Reads that found nothing where nothing was promised.
     pub misses: u64,
     /// Failed requests by kind.
@@ -46,13 +36,8 @@ pub struct Stats {
 impl Stats {
     /// Nothing happened yet.
     pub fn new() -> Self {
-        let histogram = || {
-            // Three digits: 0.1% of precision. The bounds are constants that the type accepts.
-            Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds are sound")
-        };
         Self {
-            get: histogram(),
-            set: histogram(),
+            latencies: BTreeMap::new(),
             misses: 0,
             errors: BTreeMap::new(),
             violations: BTreeMap::new(),
@@ -64,10 +49,7 @@ impl Stats {
     /// A request succeeded.
     pub fn succeeded(&mut self, op: Op, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        match op {
-            Op::Get => self.get.saturating_record(micros),
-            Op::Set => self.set.saturating_record(micros),
-        }
+        self.latencies.entry(op).or_insert_with(histogram).saturating_record(micros);
     }
 
     /// A request failed.
@@ -95,8 +77,10 @@ impl Stats {
 
     /// Adds what happened elsewhere.
     pub fn add(&mut self, other: &Stats) {
-        let adds = [self.get.add(&other.get), self.set.add(&other.set)];
-        assert!(adds.iter().all(Result::is_ok), "all histograms have the same bounds");
+        for (op, histogram) in &other.latencies {
+            let mine = self.latencies.entry(*op).or_insert_with(self::histogram);
+            mine.add(histogram).expect("all histograms have the same bounds");
+        }
         self.misses += other.misses;
         for (kind, count) in &other.errors {
             *self.errors.entry(kind.clone()).or_default() += count;
@@ -114,8 +98,7 @@ impl Stats {
 
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
-        self.get.reset();
-        self.set.reset();
+        self.latencies.values_mut().for_each(Histogram::reset);
         self.misses = 0;
         self.errors.clear();
         self.violations.clear();
@@ -125,7 +108,7 @@ impl Stats {
 
     /// Requests that succeeded.
     pub fn succeeded_count(&self) -> u64 {
-        self.get.len() + self.set.len()
+        self.latencies.values().map(Histogram::len).sum()
     }
 
     /// Requests that failed.
@@ -138,12 +121,19 @@ impl Stats {
         self.violations.values().sum()
     }
 
-    /// Latencies of reads and writes together.
+    /// Latencies of all requests together.
     pub fn all(&self) -> Histogram<u64> {
-        let mut all = self.get.clone();
-        all.add(&self.set).expect("all histograms have the same bounds");
+        let mut all = histogram();
+        for histogram in self.latencies.values() {
+            all.add(histogram).expect("all histograms have the same bounds");
+        }
         all
     }
+}
+
+/// Three digits: 0.1% of precision.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("the bounds are constants that the type accepts")
 }
 
 /// Where one thread records and the reporter collects.
@@ -213,6 +203,6 @@ mod tests {
     fn the_longest_latency_is_bounded() {
         let mut stats = Stats::new();
         stats.succeeded(Op::Get, Duration::from_secs(100_000));
-        assert!(stats.get.max() >= LATENCY_MAX_US);
+        assert!(stats.all().max() >= LATENCY_MAX_US);
     }
 }

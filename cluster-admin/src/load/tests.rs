@@ -66,7 +66,7 @@ async fn an_honest_server_passes_all_phases_at_the_rate_asked_for() {
         })
         .collect();
     assert_eq!(requests, [500, 1000, 500]);
-    let verdict = Report::new(reports).verdict(false);
+    let verdict = Report::new(parse("").unwrap().workload(), reports).verdict(false);
     assert_eq!(verdict, Verdict::Good);
 }
 
@@ -147,7 +147,7 @@ async fn refusals_are_counted_by_their_code() {
     let reports = phases(&server, "--fill --keys 3").await;
     assert_eq!(reports[0].errors, BTreeMap::from([("OOM".to_owned(), 1)]));
     assert!(reports[0].examples[0].starts_with("SET load:0000000001: "), "{:?}", reports[0].examples);
-    let report = Report::new(reports);
+    let report = Report::new(parse("").unwrap().workload(), reports);
     assert_eq!((report.verdict(false), report.verdict(true)), (Verdict::Bad, Verdict::Good));
 }
 
@@ -172,4 +172,61 @@ async fn a_slow_server_does_not_slow_the_generator_and_the_wait_is_measured() {
     assert_eq!(row.count, 40);
     // The first waits for the 21st, which is due 20 intervals of 5 ms later.
     assert!(row.max_us >= 100_000, "{row:?}");
+}
+
+#[tokio::test]
+async fn values_inside_collections_are_checked_and_replies_of_the_wrong_kind_are_errors() {
+    let mut fields: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let server = MockServer::start(move |seen| {
+        let words: Vec<&[u8]> = seen.args.iter().map(Vec::as_slice).collect();
+        match words[..] {
+            [b"HSET", key, _, value] => {
+                fields.insert(key.to_vec(), value.to_vec());
+                Act::Raw(b":1\r\n".to_vec())
+            }
+            // The value of the other key.
+            [b"HGETALL", b"load:hash:0000000000"] => {
+                let value = &fields[&b"load:hash:0000000002"[..]];
+                let text = [format!("*2\r\n$1\r\nf\r\n${}\r\n", value.len()).into_bytes(), value.clone()];
+                Act::Raw([text.concat(), b"\r\n".to_vec()].concat())
+            }
+            [b"HGETALL", _] => Act::Raw(b"*0\r\n".to_vec()),
+            [b"SADD", ..] => Act::ok(),
+            [b"SMEMBERS", _] => Act::Raw(b"*0\r\n".to_vec()),
+            _ => Act::error("ERR This instance has cluster support disabled"),
+        }
+    })
+    .await;
+    let reports = phases(&server, "--types hash,set --items 1 --keys 4 --fill --verify").await;
+    assert_eq!(reports[0].errors, BTreeMap::from([("unexpected-reply".to_owned(), 2)]));
+    // A hash that was filled must be there; a set may have been emptied.
+    assert_eq!(violations(&reports[1..]), [("foreign", 1), ("lost", 1)]);
+    assert_eq!(reports[1].misses, 2);
+}
+
+#[tokio::test]
+async fn a_closed_loop_has_as_many_requests_under_way_as_it_was_told() {
+    const UNDER_WAY: usize = 12;
+    let (mut now, mut crowds) = (0, 0);
+    // Three times it answers only once all that may be under way have come.
+    let server = MockServer::start(move |seen| match seen.args[0].as_slice() {
+        b"SET" if crowds == 3 => Act::ok(),
+        b"SET" => {
+            now += 1;
+            if now < UNDER_WAY {
+                return Act::Silent;
+            }
+            (now, crowds) = (0, crowds + 1);
+            Act::Raw(b"+OK\r\n".repeat(UNDER_WAY))
+        }
+        _ => Act::error("ERR This instance has cluster support disabled"),
+    })
+    .await;
+    // On one connection, because the server answers on that which asked last.
+    let line = "--closed --connections 1 --pipeline 12 --duration 200ms --mix 0:1 --unchecked --value-size 3";
+    let reports = phases(&server, line).await;
+    assert!(reports[0].errors.is_empty(), "{:?}", reports[0].errors);
+    let row = &reports[0].operations[0];
+    assert_eq!(row.operation, "SET");
+    assert!(row.count >= 3 * UNDER_WAY as u64, "{row:?}");
 }

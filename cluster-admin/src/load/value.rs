@@ -10,6 +10,8 @@
 //! end-4 4  CRC-32C of everything before, little endian
 //! ```
 
+use std::convert::Infallible;
+
 use crc_fast::CrcAlgorithm;
 
 const MAGIC: &[u8; 2] = b"CV";
@@ -41,10 +43,10 @@ pub const fn bytes_min(key_bytes: usize) -> usize {
     HEADER_BYTES + key_bytes + CRC_BYTES
 }
 
-/// Writes the value of `key` with `stamp` over `out`, `size` bytes in all, at least [`bytes_min`].
-pub fn encode(out: &mut Vec<u8>, key: &[u8], stamp: Stamp, size: usize) {
+/// Appends the value of `key` with `stamp` to `out`, `size` bytes in all, at least [`bytes_min`].
+pub fn append(out: &mut Vec<u8>, key: &[u8], stamp: Stamp, size: usize) {
     assert!(size >= bytes_min(key.len()), "the options were checked");
-    out.clear();
+    let start = out.len();
     out.reserve(size);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&(key.len() as u16).to_le_bytes());
@@ -52,13 +54,18 @@ pub fn encode(out: &mut Vec<u8>, key: &[u8], stamp: Stamp, size: usize) {
     out.extend_from_slice(&stamp.version.to_le_bytes());
     out.extend_from_slice(key);
     let mut dice = Dice::new(stamp.run ^ u64::from(stamp.version));
-    let end = size - CRC_BYTES;
+    append_padding(out, &mut dice, size - bytes_min(key.len()));
+    out.extend_from_slice(&checksum(&out[start..]).to_le_bytes());
+}
+
+/// Appends that many pseudo-random bytes.
+pub fn append_padding(out: &mut Vec<u8>, dice: &mut Dice, bytes: usize) {
+    let end = out.len() + bytes;
     while out.len() < end {
         let padding = dice.next().to_le_bytes();
         let wanted = (end - out.len()).min(padding.len());
         out.extend_from_slice(&padding[..wanted]);
     }
-    out.extend_from_slice(&checksum(out).to_le_bytes());
 }
 
 /// Reads what `key` holds.
@@ -112,6 +119,25 @@ impl Dice {
     }
 }
 
+impl rand_core::TryRng for Dice {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.next() >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for piece in out.chunks_mut(8) {
+            piece.copy_from_slice(&self.next().to_le_bytes()[..piece.len()]);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,9 +145,10 @@ mod tests {
     const STAMP: Stamp = Stamp { run: 0x0123_4567_89ab_cdef, version: 77 };
 
     fn value(key: &[u8], size: usize) -> Vec<u8> {
+        // What stands before it is not its own.
         let mut out = b"old".to_vec();
-        encode(&mut out, key, STAMP, size);
-        out
+        append(&mut out, key, STAMP, size);
+        out.split_off(3)
     }
 
     #[test]

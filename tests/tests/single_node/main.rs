@@ -4,6 +4,7 @@ mod commands;
 mod connections;
 mod durability;
 mod keyspace;
+mod load;
 mod logging;
 mod prompt;
 mod protocol;

@@ -57,6 +57,50 @@ fn hash_tag(key: &[u8]) -> &[u8] {
     }
 }
 
+/// The number of a database, which `SELECT` chooses: part of a key's identity, but not of its slot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Database(u16);
+
+impl Database {
+    /// How many there can be; the setting `databases` says how many there are.
+    pub const COUNT_MAX: u16 = 16_384;
+
+    /// The database that a connection begins in.
+    pub const MAIN: Self = Self(0);
+
+    /// The database of that number, or `None` where it is not below [`Self::COUNT_MAX`].
+    pub const fn new(raw: u16) -> Option<Self> {
+        if raw < Self::COUNT_MAX { Some(Self(raw)) } else { None }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// The number as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Whether it is the one that a connection begins in.
+    #[inline]
+    pub const fn is_main(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The one after it, or `None` after the last that there can be.
+    pub const fn next(self) -> Option<Self> {
+        Self::new(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A core of a node. Slots go to shards by [`ShardId::of_slot`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ShardId(pub u16);

@@ -7,7 +7,7 @@ pub mod ids;
 pub mod resp;
 pub mod slot_map;
 
-pub use ids::{Epoch, Incarnation, NodeId, Position, Seq, ShardId, SlotId, key_slot};
+pub use ids::{Database, Epoch, Incarnation, NodeId, Position, Seq, ShardId, SlotId, key_slot};
 pub use slot_map::{SlotMap, SlotRun};
 
 /// What is added to a node's client port to get its peer port unless a setting says otherwise, as Redis does for its

@@ -42,7 +42,8 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
     let options: Vec<_> = (0..shard_count)
         .map(|id| {
             let (id, limits) = (ShardId(id), ShardLimits::default());
-            ShardOptions { id, shard_count, me, hash_seed, log: settings.appendonly, limits }
+            let (databases, log) = (settings.databases, settings.appendonly);
+            ShardOptions { id, shard_count, me, hash_seed, databases, log, limits }
         })
         .collect();
     let process_identity = ProcessIdentity {

@@ -76,6 +76,18 @@ pub fn load(
         shards.push(part.shard);
         logs.push(part.log);
     }
+    let last = shards
+        .iter()
+        .flat_map(|shard| shard.tables.keys_by_database(&|_| true))
+        .map(|keys| keys.database)
+        .max();
+    if let Some(last) = last.filter(|last| last.get() >= view.settings().databases) {
+        return Err(anyhow!(
+            "the log has keys of database {last}, and 'databases {}' ends before it: start with --databases {} or more",
+            view.settings().databases,
+            last.get() + 1
+        ));
+    }
     let marks = LogMarks::agreed(reports.iter().map(|report| report.marks));
     let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
     let live: usize = shards.iter().map(|shard| shard.tables.used_bytes()).sum();

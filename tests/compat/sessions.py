@@ -186,6 +186,84 @@ SORTED_SET_RANGES = rf"""
 """
 
 SESSIONS = {
+    "databases": r"""
+        SET k zero
+        SET only v EX 100
+        SELECT 3
+        GET k
+        DBSIZE
+        KEYS *
+        RANDOMKEY
+        SET k three
+        RPUSH list a b c
+        HSET hash f v
+        {} KEYS *
+        DBSIZE
+        MOVE k 0
+        MOVE none 0
+        MOVE list 3
+        MOVE list 16
+        MOVE list -1
+        MOVE list x
+        MOVE list 99999999999
+        MOVE list
+        MOVE list 5
+        EXISTS list
+        COPY hash hash
+        COPY hash hash DB 3
+        COPY hash hash DB 0
+        COPY hash hash DB 0
+        COPY k k DB 0
+        COPY k k DB 0 REPLACE
+        COPY k k DB 16
+        COPY k k DB x
+        COPY k k DB 99999999999
+        COPY k k DB
+        COPY k other DB 7 REPLACE
+        SELECT 0
+        GET k
+        {} HGETALL hash
+        DBSIZE
+        MOVE only 5
+        SELECT 5
+        ~ PTTL only
+        LRANGE list 0 -1
+        DBSIZE
+        RENAME list renamed
+        SORT renamed ALPHA STORE sorted
+        MGET only k
+        SWAPDB 5 0
+        {} KEYS *
+        SWAPDB 5 5
+        SWAPDB x 1
+        SWAPDB 1 x
+        SWAPDB 99999999999 1
+        SWAPDB 1 16
+        SWAPDB -1 1
+        SWAPDB 1
+        SWAPDB 5 9
+        DBSIZE
+        SELECT 9
+        DBSIZE
+        FLUSHDB
+        DBSIZE
+        SELECT 0
+        {} KEYS *
+        FLUSHDB
+        SELECT 3
+        DBSIZE
+        FLUSHALL
+        DBSIZE
+        SELECT 7
+        DBSIZE
+        SELECT 99999999999
+        SELECT 15
+        INCR counter
+        RESET
+        EXISTS counter
+        SELECT 15
+        GET counter
+    """,
     "connection": r"""
         PING
         ping

@@ -9,6 +9,7 @@ const DANGEROUS_READ: &[Flags] = &[Flags::READONLY, Flags::DANGEROUS];
 const WRITE: &[Flags] = &[Flags::WRITE];
 const FAST_WRITE: &[Flags] = &[Flags::WRITE, Flags::FAST];
 const DANGEROUS_WRITE: &[Flags] = &[Flags::WRITE, Flags::DANGEROUS];
+const DANGEROUS_FAST_WRITE: &[Flags] = &[Flags::WRITE, Flags::FAST, Flags::DANGEROUS];
 const DANGEROUS_GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::DANGEROUS];
 const ALWAYS: &[Flags] = &[Flags::LOADING, Flags::STALE];
 const GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
@@ -107,6 +108,13 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::Restore, "RESTORE", AtLeast(4), Keys::FIRST, Place::Key)
         .flags(DANGEROUS_GROWING)
         .docs("generic", "2.6.0", "Creates a key from the serialized representation of a value."),
+        CommandSpec::new(CommandId::Move, "MOVE", Exactly(3), Keys::FIRST, Place::Key)
+            .flags(FAST_WRITE)
+            .docs("generic", "1.0.0", "Moves a key to another database."),
+        CommandSpec::new(CommandId::SwapDb, "SWAPDB", Exactly(3), Keys::NONE, Place::AllShards)
+            .flags(DANGEROUS_FAST_WRITE)
+            .merge(Merge::Ok)
+            .docs("server", "4.0.0", "Swaps two Redis databases."),
     ];
 
 const OBJECT: &[SubcommandSpec] = &[

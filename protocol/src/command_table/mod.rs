@@ -216,7 +216,7 @@ command_ids! {
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
     Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
     Sort SortRo
-    Copy Rename RenameNx Dump Restore
+    Copy Rename RenameNx Dump Restore Move SwapDb
     HSet HSetNx HMSet HGet HMGet HGetAll HDel HLen HStrLen HExists HKeys HVals HIncrBy HIncrByFloat HRandField HScan
     SAdd SRem SIsMember SMIsMember SCard SMembers SPop SRandMember SMove SInter SInterCard SInterStore SUnion SUnionStore SDiff SDiffStore SScan
     ZAdd ZRem ZScore ZMScore ZIncrBy ZCard ZCount ZLexCount ZRange ZRangeStore ZRangeByScore ZRevRangeByScore ZRangeByLex ZRevRangeByLex ZRevRange ZRank
@@ -317,7 +317,9 @@ impl CommandSpec {
         match (self.id, self.group) {
             // Containers leave it to their subcommands, as in Redis.
             _ if self.is_container() => None,
-            (CommandId::DbSize | CommandId::FlushAll | CommandId::FlushDb, _) => Some("@keyspace"),
+            (CommandId::DbSize | CommandId::FlushAll | CommandId::FlushDb | CommandId::SwapDb, _) => {
+                Some("@keyspace")
+            }
             (CommandId::Command | CommandId::ReadOnly, _) => Some("@connection"),
             (CommandId::ReadWrite | CommandId::Asking, _) => Some("@connection"),
             (CommandId::Sort | CommandId::SortRo, _) => None,

@@ -1,8 +1,10 @@
 //! PING, HELLO, AUTH, SELECT and RESET.
 
+use carousel_protocol::Database;
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
+use super::exec::database_of;
 use super::session::{Session, syntax_error};
 use crate::metrics::REDIS_VERSION;
 use crate::settings::Settings;
@@ -20,17 +22,25 @@ pub(super) fn ping(argv: Argv<'_>, reply: &mut ReplyWriter<'_>) {
     }
 }
 
-pub(super) fn select(argv: Argv<'_>, reply: &mut ReplyWriter<'_>) {
-    match parse_i64(argv.get(1)) {
-        Some(0) => reply.ok(),
-        Some(_) => reply.error("ERR DB index is out of range"),
-        None => reply.error("ERR value is not an integer or out of range"),
+pub(super) fn select(
+    argv: Argv<'_>,
+    session: &mut Session,
+    settings: &Settings,
+    reply: &mut ReplyWriter<'_>,
+) {
+    match database_of(argv.get(1), settings.databases) {
+        Ok(database) => {
+            session.set_database(database);
+            reply.ok();
+        }
+        Err(error) => reply.error(&error.to_string()),
     }
 }
 
 /// As if the client had just connected.
 pub(super) fn reset(session: &mut Session, settings: &Settings, reply: &mut ReplyWriter<'_>) {
     session.set_version(Version::Resp2);
+    session.set_database(Database::MAIN);
     session.client.set_readonly(false);
     session.authenticated = settings.password().is_none();
     session.client.set_no_touch(false);
@@ -178,9 +188,13 @@ mod tests {
                 ("PING a b", "-ERR wrong number of arguments for 'ping' command|"),
                 ("ECHO hey", "$3|hey|"),
                 ("SELECT 0", "+OK|"),
-                ("SELECT 1", "-ERR DB index is out of range|"),
+                ("SELECT 16", "-ERR DB index is out of range|"),
                 ("SELECT -1", "-ERR DB index is out of range|"),
                 ("SELECT abc", "-ERR value is not an integer or out of range|"),
+                (
+                    "SELECT 99999999999",
+                    "-ERR value is out of range, value must between -2147483648 and 2147483647|",
+                ),
             ],
         );
         assert!(!tester.session.closing);
@@ -252,11 +266,11 @@ mod tests {
     #[test]
     fn reset_forgets_everything() {
         let mut tester = Tester::new();
-        for line in ["HELLO 3 SETNAME x", "READONLY", "ASKING", "CLIENT NO-TOUCH on"] {
+        for line in ["HELLO 3 SETNAME x", "SELECT 3", "READONLY", "ASKING", "CLIENT NO-TOUCH on"] {
             tester.run(line);
         }
         check(&mut tester, &[("RESET", "+RESET|"), ("CLIENT GETNAME", "$-1|")]);
         assert!(tester.session.authenticated);
-        assert!(tester.run("CLIENT INFO").contains(" flags=N "));
+        assert!(tester.run("CLIENT INFO").contains(" flags=N db=0 "));
     }
 }

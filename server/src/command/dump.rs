@@ -106,7 +106,7 @@ pub(super) fn restore(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     }
     if !is_due {
         for effect in EffectIter::new(&restored.effects) {
-            exec.change(at, effect.expect("just encoded"));
+            exec.change(at, effect.expect("just encoded").1);
         }
     }
     exec.reply.ok();
@@ -155,7 +155,7 @@ impl Restored {
                 }
             }
         };
-        EffectIter::new(&self.effects).all(|effect| match effect.expect("just encoded") {
+        EffectIter::new(&self.effects).all(|effect| match effect.expect("just encoded").1 {
             Effect::HashSet { pairs, .. } => pairs.pairs().all(|(field, _)| is_new(field)),
             Effect::SetAdd { members, .. } => members.iter().all(&mut is_new),
             Effect::Score { pairs, .. } => pairs.pairs().all(|(_, member)| is_new(member)),

@@ -111,6 +111,18 @@ pub enum CommandError {
     /// A database that there is not.
     #[error("ERR DB index is out of range")]
     Database,
+    /// A number of a database that has no 32 bits.
+    #[error("ERR value is out of range, value must between -2147483648 and 2147483647")]
+    IntegerRange,
+    /// An argument of SWAPDB that is no number.
+    #[error("ERR invalid {which} DB index")]
+    SwapIndex {
+        /// Which argument.
+        which: &'static str,
+    },
+    /// SWAPDB where other nodes hold a part of either database.
+    #[error("ERR SWAPDB is not allowed in cluster mode")]
+    SwapInCluster,
     /// COPY onto itself.
     #[error("ERR source and destination objects are the same")]
     SameObject,

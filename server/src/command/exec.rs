@@ -5,7 +5,7 @@ use std::ops::Range;
 use carousel_protocol::command_table::{CommandId, CommandSpec};
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter};
-use carousel_protocol::{SlotId, key_slot};
+use carousel_protocol::{Database, SlotId, key_slot};
 
 use super::effect::{Effect, EffectSink};
 use super::error::CommandError;
@@ -27,6 +27,10 @@ pub struct Exec<'a> {
     pub reply: ReplyWriter<'a>,
     /// The slot of the first key, or the slot that the command names.
     pub slot: SlotId,
+    /// The database that the connection has selected.
+    pub database: Database,
+    /// How many databases there are.
+    pub database_count: u16,
     /// Whether commands on all keys (SCAN, KEYS, DBSIZE, FLUSHALL) see a slot of this shard: whether this node
     /// serves it.
     pub owned: &'a dyn Fn(SlotId) -> bool,
@@ -45,13 +49,26 @@ impl Exec<'_> {
     #[inline]
     pub(super) fn first_key<'v>(&self, argv: Argv<'v>) -> (KeyAt, &'v [u8]) {
         let key = argv.get(1);
-        (self.tables.key_at(self.slot, key), key)
+        (self.tables.key_at(self.slot, self.database, key), key)
+    }
+
+    /// Where a key is, in the selected database.
+    pub(super) fn at(&self, key: &[u8]) -> KeyAt {
+        self.tables.key_at(key_slot(key), self.database, key)
+    }
+
+    /// The database that an argument names.
+    ///
+    /// # Errors
+    /// It is no number, or none that there is.
+    pub(super) fn database_of(&self, text: &[u8]) -> Result<Database, CommandError> {
+        database_of(text, self.database_count)
     }
 
     /// A key of a command by its index, and where it is. It need not share the first one's slot.
     pub(super) fn key_of_any_slot<'v>(&self, argv: Argv<'v>, index: usize) -> (KeyAt, &'v [u8]) {
         let key = argv.get(index);
-        (self.tables.key_at(key_slot(key), key), key)
+        (self.at(key), key)
     }
 
     /// Calls `run` with each key of a command, its place and its index: every `step`th argument from the first on.
@@ -64,14 +81,14 @@ impl Exec<'_> {
         mut run: impl FnMut(&mut Self, KeyAt, &'v [u8], usize),
     ) {
         const AHEAD: usize = 16;
-        let mut places = [KeyAt { slot: self.slot, hash: 0 }; AHEAD];
+        let mut places = [KeyAt { slot: self.slot, database: self.database, hash: 0 }; AHEAD];
         let mut first = 1;
         while first < argv.len() {
             let indices = (first..argv.len()).step_by(step).take(AHEAD);
             let mut count = 0;
             for index in indices.clone() {
                 let key = argv.get(index);
-                places[count] = self.tables.key_at(key_slot(key), key);
+                places[count] = self.at(key);
                 count += 1;
             }
             if count > 1 {
@@ -245,13 +262,15 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         CommandId::Object => key::object(exec, argv),
         CommandId::Copy => key::copy(exec, argv),
         CommandId::Rename => key::rename(exec, argv),
+        CommandId::Move => key::move_to(exec, argv),
+        CommandId::SwapDb => keyspace::swapdb(exec, argv),
         CommandId::RenameNx => key::renamenx(exec, argv),
         CommandId::Dump => dump::dump(exec, argv),
         CommandId::Restore => dump::restore(exec, argv),
         CommandId::Scan => scan::scan(exec, argv),
         CommandId::Keys => keyspace::keys(exec, argv),
         CommandId::DbSize => keyspace::dbsize(exec),
-        CommandId::FlushAll | CommandId::FlushDb => keyspace::flush(exec, argv),
+        CommandId::FlushAll | CommandId::FlushDb => keyspace::flush(spec, exec, argv),
         CommandId::RandomKey => keyspace::random_key(exec),
         CommandId::Cluster => keyspace::cluster(exec, argv),
         CommandId::LPush => list::push(exec, argv, End::Head, Missing::Created),
@@ -420,6 +439,23 @@ impl<'a> LogRoom<'a> {
         }
         (self.0)(bytes).map_err(|text| CommandError::NoRoom { text })
     }
+}
+
+/// The number of a database, in Redis' 32 bits.
+///
+/// # Errors
+/// It is no such number.
+pub(super) fn database_number(text: &[u8]) -> Result<i32, CommandError> {
+    i32::try_from(integer(text)?).map_err(|_| CommandError::IntegerRange)
+}
+
+/// The database that an argument names, of so many.
+///
+/// # Errors
+/// It is no number, or none that there is.
+pub(super) fn database_of(text: &[u8], count: u16) -> Result<Database, CommandError> {
+    let number = u16::try_from(database_number(text)?).ok().filter(|number| *number < count);
+    number.and_then(Database::new).ok_or(CommandError::Database)
 }
 
 /// An integer argument.

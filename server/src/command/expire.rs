@@ -2,9 +2,9 @@
 
 use carousel_protocol::SlotId;
 
+use super::databases::WalkPosition;
 use super::effect::EffectSink;
 use super::tables::Tables;
-use crate::store::ScanPosition;
 
 /// Most tables that one step looks into, so that a step over tables without any expiry ends soon.
 const TABLES_PER_STEP: usize = 512;
@@ -19,12 +19,12 @@ const KEY_BYTES_PER_STEP: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct ExpireCycle {
     local_index: usize,
-    position: ScanPosition,
+    position: WalkPosition,
 }
 
 impl Default for ExpireCycle {
     fn default() -> Self {
-        Self { local_index: 0, position: ScanPosition::START }
+        Self { local_index: 0, position: WalkPosition::START }
     }
 }
 
@@ -50,26 +50,35 @@ impl ExpireCycle {
         let (mut removed, mut removed_bytes) = (0, 0);
         for _ in 0..TABLES_PER_STEP.min(slots.len()) {
             let slot = slots.slot_at(self.local_index).expect("the index is kept below the number of slots");
-            let table = tables.table(slot);
             let mut next = None;
-            if table.volatile_len() > 0 && owned(slot) {
-                let room = budget.saturating_sub(looked_at);
-                next = table.expire_step(tables.hasher(), self.position, now_ms, room, &mut |entry| {
-                    due.push(entry.key().to_vec());
-                    removed_bytes += entry.key().len();
-                    removed_bytes < KEY_BYTES_PER_STEP
-                });
-                looked_at += table.len().min(room);
-            }
-            removed += due.len();
-            for key in due.drain(..) {
-                let at = tables.key_at(slot, &key);
-                tables.expire(at, &key, effects);
+            if let Some((database, table)) = tables.table_from(slot, self.position.database)
+                && owned(slot)
+            {
+                let mut position = None;
+                if table.volatile_len() > 0 {
+                    let room = budget.saturating_sub(looked_at);
+                    let from = self.position.within(database);
+                    position = table.expire_step(tables.hasher(), from, now_ms, room, &mut |entry| {
+                        due.push(entry.key().to_vec());
+                        removed_bytes += entry.key().len();
+                        removed_bytes < KEY_BYTES_PER_STEP
+                    });
+                    looked_at += table.len().min(room);
+                }
+                next = match position {
+                    Some(position) => Some(WalkPosition { database, position }),
+                    None => tables.walk_behind(slot, database),
+                };
+                removed += due.len();
+                for key in due.drain(..) {
+                    let at = tables.key_at(slot, database, &key);
+                    tables.expire(at, &key, effects);
+                }
             }
             match next {
                 Some(position) => self.position = position,
                 None => {
-                    self.position = ScanPosition::START;
+                    self.position = WalkPosition::START;
                     self.local_index = (self.local_index + 1) % slots.len();
                 }
             }
@@ -83,7 +92,7 @@ impl ExpireCycle {
 
 #[cfg(test)]
 mod tests {
-    use carousel_protocol::ShardId;
+    use carousel_protocol::{Database, ShardId};
 
     use super::*;
     use crate::store::KeyHasher;
@@ -96,7 +105,7 @@ mod tests {
             // One slot with many keys, one that is not owned, and the rest with one key each.
             let slot = SlotId::new([5, 6, i][usize::from(i % 3)]).unwrap();
             let key = i.to_string();
-            let at = tables.key_at(slot, key.as_bytes());
+            let at = tables.key_at(slot, Database::MAIN, key.as_bytes());
             let expire_at_ms = [Some(10), Some(10), Some(10), None, Some(30), Some(10)][usize::from(i % 6)];
             tables.set(at, key.as_bytes(), b"", expire_at_ms, &mut effects);
         }
@@ -111,7 +120,7 @@ mod tests {
             (removed, steps) = (removed + step, steps + 1);
         }
         assert_eq!(removed, 1000 + 2000, "half of slot 5 and all of the others");
-        assert_eq!(tables.table(SlotId::new(6).unwrap()).len(), 2000);
+        assert_eq!(tables.table(SlotId::new(6).unwrap(), Database::MAIN).len(), 2000);
         assert_eq!(tables.counters().expired, 3000);
         let effects: usize =
             effects.groups().map(|(_, bytes)| super::super::EffectIter::new(bytes).count()).sum();
@@ -125,7 +134,7 @@ mod tests {
         let slot = SlotId::new(5).unwrap();
         for i in 0..40u8 {
             let key = vec![i; KEY_BYTES_PER_STEP / 4];
-            let at = tables.key_at(slot, &key);
+            let at = tables.key_at(slot, Database::MAIN, &key);
             tables.set(at, &key, b"", Some(10), &mut effects);
         }
         let mut cycle = ExpireCycle::new();

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use carousel_protocol::command_table;
 use carousel_protocol::resp::{Argv, ReplyWriter};
 
+use super::databases::DatabaseKeys;
 use crate::Now;
 use crate::metrics::{CAROUSEL_VERSION, NodeView, REDIS_VERSION, Totals, process};
 use crate::settings::RuntimeChoice;
@@ -322,11 +323,8 @@ fn command_stats(text: &mut Text, facts: &Facts<'_>) {
 }
 
 fn keyspace(text: &mut Text, facts: &Facts<'_>) {
-    if facts.totals.keys_led > 0 {
-        text.line(
-            "db0",
-            format!("keys={},expires={},avg_ttl=0", facts.totals.keys_led, facts.totals.volatile_keys),
-        );
+    for DatabaseKeys { database, keys, volatile } in &facts.totals.databases {
+        text.line(&format!("db{database}"), format!("keys={keys},expires={volatile},avg_ttl=0"));
     }
 }
 
@@ -334,6 +332,7 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
 mod tests {
     use super::*;
     use crate::command::session::testing::Tester;
+    use carousel_protocol::Database;
     use carousel_protocol::command_table::CommandId;
 
     fn sections(reply: &str) -> Vec<&str> {
@@ -395,14 +394,18 @@ mod tests {
     fn counters_of_all_shards_are_summed() {
         let mut tester = Tester::new();
         for shard in &tester.node.shards {
-            shard.keys_led.set(4);
-            shard.volatile_keys.set(1);
+            let of = |number, keys| {
+                let database = Database::new(number).unwrap();
+                DatabaseKeys { database, keys, volatile: 1 }
+            };
+            shard.set_databases(vec![of(0, 4), of(15, 7)]);
             shard.command(CommandId::MGet);
             shard.command_rejected(CommandId::Set);
         }
         let info = tester.run("INFO everything");
         for line in [
             "db0:keys=8,expires=2,avg_ttl=0",
+            "db15:keys=14,expires=2,avg_ttl=0",
             "cmdstat_mget:calls=2,usec=0,usec_per_call=0.00,rejected_calls=0,failed_calls=0",
             "cmdstat_set:calls=0,usec=0,usec_per_call=0.00,rejected_calls=2,failed_calls=0",
             "total_error_replies:2",

@@ -1,8 +1,8 @@
 //! Commands on keys of any type.
 
 use carousel_protocol::command_table::{CommandId, CommandSpec};
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
+use carousel_protocol::{Database, key_slot};
 
 use super::effect::EffectIter;
 use super::effects_of::effects_as;
@@ -148,27 +148,25 @@ pub(super) fn persist(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 
 /// `COPY source destination [DB number] [REPLACE]`
 pub(super) fn copy(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    let (mut replaces, mut next) = (false, 3);
+    let (mut replaces, mut database, mut next) = (false, exec.database, 3);
     while next < argv.len() {
         let is = |name: &str| argv.get(next).eq_ignore_ascii_case(name.as_bytes());
         if is("REPLACE") {
             replaces = true;
         } else if is("DB") && next + 1 < argv.len() {
             next += 1;
-            if integer(argv.get(next))? != 0 {
-                return Err(CommandError::Database);
-            }
+            database = exec.database_of(argv.get(next))?;
         } else {
             return Err(CommandError::Syntax);
         }
         next += 1;
     }
     let (source, destination) = (argv.get(1), argv.get(2));
-    if source == destination {
+    if source == destination && database == exec.database {
         return Err(CommandError::SameObject);
     }
     let taken = if replaces { Taken::Replace } else { Taken::Refuse };
-    let is_done = match put_under(exec, source, destination, taken) {
+    let is_done = match put_under(exec, source, (database, destination), taken) {
         Err(CommandError::NoSuchKey) => false,
         done => done?,
     };
@@ -207,23 +205,42 @@ fn move_key(exec: &mut Exec<'_>, argv: Argv<'_>, taken: Taken) -> Result<bool, C
         exec.find(at, source).ok_or(CommandError::NoSuchKey)?;
         return Ok(taken == Taken::Replace);
     }
-    let is_done = put_under(exec, source, destination, taken)?;
+    let is_done = put_under(exec, source, (exec.database, destination), taken)?;
     if is_done {
         exec.tables.remove(at, source, exec.effects);
     }
     Ok(is_done)
 }
 
-/// Puts a copy of a key under another name; returns whether it was done.
+/// `MOVE key database`
+pub(super) fn move_to(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    let (at, key) = exec.first_key(argv);
+    let database = exec.database_of(argv.get(2))?;
+    if database == exec.database {
+        return Err(CommandError::SameObject);
+    }
+    let is_done = match put_under(exec, key, (database, key), Taken::Refuse) {
+        Err(CommandError::NoSuchKey) => false,
+        done => done?,
+    };
+    if is_done {
+        exec.tables.remove(at, key, exec.effects);
+    }
+    exec.reply.integer(is_done.into());
+    Ok(())
+}
+
+/// Puts a copy of a key under another name, or into another database; returns whether it was done.
 fn put_under(
     exec: &mut Exec<'_>,
     source: &[u8],
-    destination: &[u8],
+    (database, destination): (Database, &[u8]),
     taken: Taken,
 ) -> Result<bool, CommandError> {
     /// Items of a big collection go in pieces of about so many bytes.
     const PIECE_BYTES: usize = 64 * 1024;
-    let [at, to] = [source, destination].map(|key| exec.tables.key_at(key_slot(key), key));
+    let at = exec.at(source);
+    let to = exec.tables.key_at(key_slot(destination), database, destination);
     let mut copied = Vec::new();
     let entry = exec.find(at, source).ok_or(CommandError::NoSuchKey)?;
     effects_as(entry, destination, PIECE_BYTES, &mut |effect| effect.encode(&mut copied));
@@ -236,7 +253,8 @@ fn put_under(
         exec.tables.remove(to, destination, exec.effects);
     }
     for effect in EffectIter::new(&copied) {
-        exec.change(to, effect.expect("just encoded"));
+        let (_, effect) = effect.expect("just encoded");
+        exec.change(to, effect);
     }
     Ok(true)
 }
@@ -250,7 +268,7 @@ pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
             return Err(CommandError::WrongArity { command: "object|encoding".into() });
         }
         let key = argv.get(2);
-        let at = exec.tables.key_at(exec.slot, key);
+        let at = exec.at(key);
         match exec.tables.read(at, key, exec.now.unix_ms, exec.effects) {
             Some(entry) => exec.reply.bulk(encoding(entry.value()).as_bytes()),
             None => exec.reply.null(),

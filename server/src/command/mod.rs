@@ -8,6 +8,7 @@ mod bitmap;
 mod client;
 mod cluster;
 mod connection;
+mod databases;
 mod double;
 mod dump;
 mod effect;
@@ -35,7 +36,8 @@ mod sorted_set;
 mod string;
 mod tables;
 
-pub use effect::{Effect, EffectError, EffectIter, EffectSink, Items, ItemsBuf, ItemsIter};
+pub use databases::{DatabaseKeys, SlotKeys, WalkPosition};
+pub use effect::{Effect, EffectError, EffectIter, EffectSink, EffectsBuf, Items, ItemsBuf, ItemsIter};
 pub use effects_of::{effects_as, effects_of};
 pub use error::CommandError;
 pub use exec::{Exec, LogRoom, execute};

@@ -158,7 +158,7 @@ pub(super) fn scan(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         }
         let mut next = None;
         if (exec.owned)(slot) {
-            let table = exec.tables.table(slot);
+            let table = exec.tables.table(slot, exec.database);
             let position = from.unwrap_or(ScanPosition::START);
             next = table.scan(exec.tables.hasher(), position, budget - visited, &mut |entry| {
                 visited += 1;

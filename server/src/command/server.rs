@@ -171,7 +171,7 @@ mod tests {
                 ("CONFIG GET appendfsyn? save", "*4|$11|appendfsync|$8|everysec|$4|save|$0||"),
                 ("CONFIG GET nope", "*0|"),
                 ("CONFIG GET proto-max-bulk-len", "*2|$18|proto-max-bulk-len|$9|536870912|"),
-                ("CONFIG GET databases", "*2|$9|databases|$1|1|"),
+                ("CONFIG GET databases", "*2|$9|databases|$2|16|"),
             ],
         );
         assert!(tester.run("CONFIG GET *").lines().count() > 2 * 100);

@@ -1,5 +1,6 @@
 //! The state of one connection, and the commands that need no more than it and what the node publishes.
 
+use carousel_protocol::Database;
 use carousel_protocol::command_table::{CommandId, CommandSpec, SubcommandSpec};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
@@ -16,6 +17,8 @@ pub struct Session {
     pub client: ClientHandle,
     /// What the client understands.
     pub version: Version,
+    /// The database that it has selected.
+    pub database: Database,
     /// It may execute commands without the flag `no_auth`.
     pub authenticated: bool,
     /// It is to be closed once the replies so far have left.
@@ -29,9 +32,15 @@ impl Session {
             id: client.id,
             client,
             version: Version::Resp2,
+            database: Database::MAIN,
             authenticated: settings.password().is_none(),
             closing: false,
         }
+    }
+
+    pub(super) fn set_database(&mut self, database: Database) {
+        self.database = database;
+        self.client.set_database(database);
     }
 
     pub(super) fn set_version(&mut self, version: Version) {
@@ -63,7 +72,7 @@ pub fn run_connection_command(
         CommandId::Reset => connection::reset(session, &node.settings(), reply),
         CommandId::Hello => connection::hello(argv, session, &node.settings(), reply),
         CommandId::Auth => connection::auth(argv, session, &node.settings(), reply),
-        CommandId::Select => connection::select(argv, reply),
+        CommandId::Select => connection::select(argv, session, &node.settings(), reply),
         CommandId::Client => client::client(spec, argv, session, node, reply, now),
         CommandId::Command => introspect::command(spec, argv, reply),
         CommandId::Config => server::config(spec, argv, node, reply),

@@ -1,6 +1,5 @@
 //! Commands on sets.
 
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 
 use super::effect::{Effect, ItemsBuf};
@@ -258,7 +257,7 @@ fn sets<'v>(
 ) -> Result<Vec<Place<'v>>, CommandError> {
     let mut places = Vec::new();
     for key in keys {
-        let at = exec.tables.key_at(key_slot(key), key);
+        let at = exec.at(key);
         exec.read_as::<SetRef<'_>>(at, key)?;
         places.push((at, key));
     }

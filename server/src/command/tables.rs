@@ -1,12 +1,13 @@
 //! The slot tables of one shard.
 
-use carousel_protocol::{ShardId, SlotId};
+use carousel_protocol::{Database, ShardId, SlotId};
 
+use super::databases::{DatabaseKeys, Databases, SlotKeys, WalkPosition};
 use super::effect::{Effect, EffectSink};
-use crate::store::{EntryRef, KeyHasher, PrefetchDepth, Table};
+use crate::store::{EntryRef, KeyHasher, PrefetchDepth, ScanPosition, Table};
 
 /// Slots that follow each other stay on one shard in groups of this many; see [`ShardId::of_slot`].
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 const GROUPS: usize = SlotId::COUNT as usize / GROUP;
 
 /// Where a key is: what every access begins with.
@@ -14,6 +15,8 @@ const GROUPS: usize = SlotId::COUNT as usize / GROUP;
 pub struct KeyAt {
     /// The key's slot, which must be one of this shard.
     pub slot: SlotId,
+    /// The database that the key is of.
+    pub database: Database,
     /// The key's hash by the shard's hasher.
     pub hash: u64,
 }
@@ -91,7 +94,9 @@ pub struct KeyCounters {
 pub struct Tables {
     slots: LocalSlots,
     hasher: KeyHasher,
+    /// Of database 0.
     tables: Vec<Table>,
+    others: Databases,
     counters: KeyCounters,
     dice: Dice,
     /// See [`Self::keep_due`].
@@ -104,7 +109,8 @@ impl Tables {
         let slots = LocalSlots::new(shard, shard_count);
         let tables = std::iter::repeat_with(Table::new).take(slots.len()).collect();
         let dice = Dice::new(hasher.hash(b"dice"));
-        Self { slots, hasher, tables, counters: KeyCounters::default(), dice, keeps_due: false }
+        let others = Databases::default();
+        Self { slots, hasher, tables, others, counters: KeyCounters::default(), dice, keeps_due: false }
     }
 
     /// The shard's slots and their numbers.
@@ -123,16 +129,57 @@ impl Tables {
         self.slots.iter()
     }
 
-    /// The table of a slot of this shard.
+    /// A database's table of a slot of this shard.
     #[inline]
-    pub fn table(&self, slot: SlotId) -> &Table {
-        &self.tables[self.slots.index_of(slot)]
+    pub fn table(&self, slot: SlotId, database: Database) -> &Table {
+        let index = self.slots.index_of(slot);
+        if database.is_main() { &self.tables[index] } else { self.others.table(index, database) }
     }
 
-    /// The table of a slot of this shard.
+    /// The same to change or remove keys that are there.
     #[inline]
-    pub fn table_mut(&mut self, slot: SlotId) -> &mut Table {
-        &mut self.tables[self.slots.index_of(slot)]
+    fn table_mut(&mut self, slot: SlotId, database: Database) -> &mut Table {
+        let index = self.slots.index_of(slot);
+        if database.is_main() { &mut self.tables[index] } else { self.others.table_mut(index, database) }
+    }
+
+    /// The same to put keys into.
+    #[inline]
+    fn made_table(&mut self, slot: SlotId, database: Database) -> (&mut Table, &KeyHasher) {
+        let index = self.slots.index_of(slot);
+        let table = if database.is_main() {
+            &mut self.tables[index]
+        } else {
+            self.others.made(index, database, self.slots.len())
+        };
+        (table, &self.hasher)
+    }
+
+    /// The first database from `from` on that has keys of the slot, and its table: how to walk over all of them.
+    pub fn table_from(&self, slot: SlotId, from: Database) -> Option<(Database, &Table)> {
+        let index = self.slots.index_of(slot);
+        if from.is_main() && !self.tables[index].is_empty() {
+            return Some((Database::MAIN, &self.tables[index]));
+        }
+        let database = self.others.next_used(index, if from.is_main() { from.next()? } else { from })?;
+        Some((database, self.others.table(index, database)))
+    }
+
+    /// Where a walk over the slot's keys goes on behind those of a database; `None` where no keys follow.
+    pub fn walk_behind(&self, slot: SlotId, database: Database) -> Option<WalkPosition> {
+        let database = database.next()?;
+        self.table_from(slot, database)?;
+        Some(WalkPosition { database, position: ScanPosition::START })
+    }
+
+    /// All databases that have keys of the slot, and their tables.
+    pub fn tables_of(&self, slot: SlotId) -> impl Iterator<Item = (Database, &Table)> {
+        let mut from = Some(Database::MAIN);
+        std::iter::from_fn(move || {
+            let (database, table) = self.table_from(slot, from?)?;
+            from = database.next();
+            Some((database, table))
+        })
     }
 
     /// The hasher that all these tables are sorted by.
@@ -141,25 +188,55 @@ impl Tables {
         &self.hasher
     }
 
-    /// Puts a table (built with the same hasher) in the place of a slot's and returns the old one.
-    #[must_use = "dropping a large table takes time"]
-    pub fn replace(&mut self, slot: SlotId, table: Table) -> Table {
-        std::mem::replace(self.table_mut(slot), table)
+    /// Puts keys (in tables built with the same hasher) in the place of a slot's, in all databases, and returns the old
+    /// ones.
+    #[must_use = "dropping large tables takes time"]
+    pub fn replace(&mut self, slot: SlotId, keys: SlotKeys) -> SlotKeys {
+        let used: Vec<_> = self.tables_of(slot).map(|(database, _)| database).collect();
+        let old = used.iter().map(|&database| (database, std::mem::take(self.table_mut(slot, database))));
+        let old = SlotKeys::of_tables(old.collect());
+        for (database, table) in keys.into_tables() {
+            *self.made_table(slot, database).0 = table;
+        }
+        old
+    }
+
+    /// Number of keys of a slot, in all databases.
+    pub fn keys_of(&self, slot: SlotId) -> usize {
+        self.tables_of(slot).map(|(_, table)| table.len()).sum()
     }
 
     /// Number of keys in all tables, walking them.
     pub fn keys_total(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
+        let mut keys: usize = self.tables.iter().map(Table::len).sum();
+        self.others.each(|_, _, table| keys += table.len());
+        keys
     }
 
-    /// Number of keys with an expiry in all tables, walking them.
-    pub fn volatile_total(&self) -> usize {
-        self.tables.iter().map(Table::volatile_len).sum()
+    /// Numbers of keys of the databases that have any in the slots that count, walking all tables; by database.
+    pub fn keys_by_database(&self, counts: &dyn Fn(SlotId) -> bool) -> Vec<DatabaseKeys> {
+        let mut found: Vec<DatabaseKeys> = Vec::new();
+        let mut add = |database, index, table: &Table| {
+            if table.is_empty() || !self.slots.slot_at(index).is_some_and(counts) {
+                return;
+            }
+            if found.last().is_none_or(|last| last.database != database) {
+                found.push(DatabaseKeys { database, keys: 0, volatile: 0 });
+            }
+            let last = found.last_mut().expect("there is one");
+            last.keys += table.len() as u64;
+            last.volatile += table.volatile_len() as u64;
+        };
+        self.tables.iter().enumerate().for_each(|(index, table)| add(Database::MAIN, index, table));
+        self.others.each(add);
+        found
     }
 
     /// Bytes that keys and tables take, walking the tables.
     pub fn used_bytes(&self) -> usize {
-        self.tables.capacity() * size_of::<Table>() + self.tables.iter().map(Table::used_bytes).sum::<usize>()
+        let mut bytes: usize = self.tables.iter().map(Table::used_bytes).sum();
+        self.others.each(|_, _, table| bytes += table.used_bytes());
+        self.tables.capacity() * size_of::<Table>() + self.others.own_bytes() + bytes
     }
 
     /// What happened to keys since the start.
@@ -168,15 +245,29 @@ impl Tables {
     }
 
     /// Applies an effect that another node or the log names.
-    pub fn apply(&mut self, slot: SlotId, effect: &Effect<'_>) {
-        let index = self.slots.index_of(slot);
-        effect.apply(&mut self.tables[index], &self.hasher);
+    pub fn apply(&mut self, slot: SlotId, database: Database, effect: &Effect<'_>) {
+        match *effect {
+            Effect::Swap { with } => self.swap_tables(slot, [database, with]),
+            ref effect => {
+                let (table, hasher) = self.made_table(slot, database);
+                effect.apply(table, hasher);
+            }
+        }
+    }
+
+    fn swap_tables(&mut self, slot: SlotId, databases: [Database; 2]) {
+        let [first, second] = databases.map(|database| std::mem::take(self.table_mut(slot, database)));
+        for (database, table) in [(databases[0], second), (databases[1], first)] {
+            if !table.is_empty() {
+                *self.made_table(slot, database).0 = table;
+            }
+        }
     }
 
     /// Where a key of a known slot is.
     #[inline]
-    pub fn key_at(&self, slot: SlotId, key: &[u8]) -> KeyAt {
-        KeyAt { slot, hash: self.hasher.hash(key) }
+    pub fn key_at(&self, slot: SlotId, database: Database, key: &[u8]) -> KeyAt {
+        KeyAt { slot, database, hash: self.hasher.hash(key) }
     }
 
     /// Loads into the caches what the next look-ups of these keys need, all at once instead of one wait after
@@ -185,7 +276,7 @@ impl Tables {
     pub fn prefetch(&self, keys: &[KeyAt]) {
         for depth in [PrefetchDepth::Table, PrefetchDepth::Words, PrefetchDepth::Entry] {
             for at in keys {
-                self.tables[self.slots.index_of(at.slot)].prefetch(at.hash, depth);
+                self.table(at.slot, at.database).prefetch(at.hash, depth);
             }
         }
     }
@@ -201,7 +292,12 @@ impl Tables {
         now_ms: u64,
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
-        let table = &mut self.tables[self.slots.index_of(at.slot)];
+        let index = self.slots.index_of(at.slot);
+        let table = if at.database.is_main() {
+            &mut self.tables[index]
+        } else {
+            self.others.table_mut(index, at.database)
+        };
         let found = find(table, &mut self.counters, at, key, now_ms, self.keeps_due, effects);
         match found {
             Some(_) => self.counters.hits += 1,
@@ -220,7 +316,12 @@ impl Tables {
         now_ms: u64,
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
-        let table = &mut self.tables[self.slots.index_of(at.slot)];
+        let index = self.slots.index_of(at.slot);
+        let table = if at.database.is_main() {
+            &mut self.tables[index]
+        } else {
+            self.others.table_mut(index, at.database)
+        };
         find(table, &mut self.counters, at, key, now_ms, false, effects)
     }
 
@@ -232,8 +333,8 @@ impl Tables {
 
     /// Removes a key whose time has passed, with an effect.
     pub fn expire(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) {
-        if !self.keeps_due && self.table_mut(at.slot).remove(at.hash, key) {
-            effects.push(at.slot, Effect::Delete { key });
+        if !self.keeps_due && self.table_mut(at.slot, at.database).remove(at.hash, key) {
+            effects.push(at.slot, at.database, Effect::Delete { key });
             self.counters.expired += 1;
         }
     }
@@ -248,47 +349,55 @@ impl Tables {
         expire_at_ms: Option<u64>,
         effects: &mut EffectSink,
     ) -> bool {
-        effects.push(at.slot, Effect::Set { key, value, expire_at_ms });
-        let table = &mut self.tables[self.slots.index_of(at.slot)];
-        table.set(&self.hasher, at.hash, key, value, expire_at_ms)
+        effects.push(at.slot, at.database, Effect::Set { key, value, expire_at_ms });
+        let (table, hasher) = self.made_table(at.slot, at.database);
+        table.set(hasher, at.hash, key, value, expire_at_ms)
     }
 
     /// Removes a key, with an effect if it was there; returns whether it was.
     pub fn remove(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) -> bool {
-        let existed = self.table_mut(at.slot).remove(at.hash, key);
+        let existed = self.table_mut(at.slot, at.database).remove(at.hash, key);
         if existed {
-            effects.push(at.slot, Effect::Delete { key });
+            effects.push(at.slot, at.database, Effect::Delete { key });
         }
         existed
     }
 
     /// Sets or takes away the expiry of a key that is there, with an effect.
     pub fn set_expire(&mut self, at: KeyAt, key: &[u8], expire_at_ms: Option<u64>, effects: &mut EffectSink) {
-        if self.table_mut(at.slot).set_expire(at.hash, key, expire_at_ms) {
-            effects.push(at.slot, Effect::Expire { key, expire_at_ms });
+        if self.table_mut(at.slot, at.database).set_expire(at.hash, key, expire_at_ms) {
+            effects.push(at.slot, at.database, Effect::Expire { key, expire_at_ms });
         }
     }
 
     /// Writes into a key's value, with an effect.
     pub fn patch(&mut self, at: KeyAt, key: &[u8], offset: usize, bytes: &[u8], effects: &mut EffectSink) {
-        effects.push(at.slot, Effect::Patch { key, offset: offset as u64, bytes });
-        let table = &mut self.tables[self.slots.index_of(at.slot)];
-        table.patch(&self.hasher, at.hash, key, offset, bytes);
+        effects.push(at.slot, at.database, Effect::Patch { key, offset: offset as u64, bytes });
+        let (table, hasher) = self.made_table(at.slot, at.database);
+        table.patch(hasher, at.hash, key, offset, bytes);
     }
 
     /// Does to a key of this place what the effect says, and keeps the effect; returns how many fields or members are
     /// new, or gone.
     pub fn change(&mut self, at: KeyAt, effect: &Effect<'_>, effects: &mut EffectSink) -> usize {
-        effects.push(at.slot, *effect);
-        let table = &mut self.tables[self.slots.index_of(at.slot)];
-        effect.apply_at(table, &self.hasher, at.hash)
+        effects.push(at.slot, at.database, *effect);
+        let (table, hasher) = self.made_table(at.slot, at.database);
+        effect.apply_at(table, hasher, at.hash)
     }
 
-    /// Removes all keys of a slot, with an effect if there were any.
-    pub fn clear(&mut self, slot: SlotId, effects: &mut EffectSink) {
-        if !self.table(slot).is_empty() {
-            effects.push(slot, Effect::Clear);
-            *self.table_mut(slot) = Table::new();
+    /// Removes all keys of a slot and database, with an effect if there were any.
+    pub fn clear(&mut self, slot: SlotId, database: Database, effects: &mut EffectSink) {
+        if !self.table(slot, database).is_empty() {
+            effects.push(slot, database, Effect::Clear);
+            *self.table_mut(slot, database) = Table::new();
+        }
+    }
+
+    /// Gives the keys of a slot that each of two databases has to the other, with an effect if there were any.
+    pub fn swap(&mut self, slot: SlotId, databases: [Database; 2], effects: &mut EffectSink) {
+        if databases.iter().any(|&database| !self.table(slot, database).is_empty()) {
+            effects.push(slot, databases[0], Effect::Swap { with: databases[1] });
+            self.swap_tables(slot, databases);
         }
     }
 
@@ -305,7 +414,7 @@ impl Tables {
     /// The entry of a key, unless its time has passed; changes nothing.
     #[inline]
     pub fn peek(&self, at: KeyAt, key: &[u8], now_ms: u64) -> Option<EntryRef<'_>> {
-        self.table(at.slot).get(at.hash, key).filter(|entry| !is_due(entry, now_ms))
+        self.table(at.slot, at.database).get(at.hash, key).filter(|entry| !is_due(entry, now_ms))
     }
 }
 
@@ -350,7 +459,7 @@ fn find<'t>(
             return None;
         }
         table.remove(at.hash, key);
-        effects.push(at.slot, Effect::Delete { key });
+        effects.push(at.slot, at.database, Effect::Delete { key });
         counters.expired += 1;
         return None;
     }
@@ -385,14 +494,14 @@ mod tests {
         let mut tables = Tables::new(ShardId(0), 1, KeyHasher::new(1));
         let mut effects = EffectSink::new();
         effects.set_recording(true);
-        let at = tables.key_at(slot, b"k");
+        let at = tables.key_at(slot, Database::MAIN, b"k");
         tables.set(at, b"k", b"v", Some(100), &mut effects);
         effects.clear();
         assert_eq!(tables.read(at, b"k", 100, &mut effects).unwrap().bytes(), b"v");
         assert!(effects.is_empty());
         tables.keep_due(true);
         assert!(tables.read(at, b"k", 101, &mut effects).is_none(), "it is hidden");
-        assert!(effects.is_empty() && tables.table(at.slot).len() == 1, "and stays");
+        assert!(effects.is_empty() && tables.table(at.slot, at.database).len() == 1, "and stays");
         tables.keep_due(false);
         assert!(tables.read(at, b"k", 101, &mut effects).is_none());
         assert!(tables.read(at, b"k", 101, &mut effects).is_none());

@@ -1,6 +1,7 @@
 //! The replies of one batch, and what they still wait for.
 
-use carousel_protocol::ShardId;
+use carousel_protocol::resp::encode_request;
+use carousel_protocol::{Database, ShardId};
 
 use super::scatter::Gather;
 use crate::shard::{Hold, HoldState, Shard};
@@ -48,12 +49,39 @@ pub(super) enum Filling {
 pub(super) struct Errand {
     /// Whose.
     pub(super) shard: ShardId,
-    /// The requests, as RESP.
+    /// The requests, as RESP; between them a SELECT, which has no reply, where the database changes.
     pub(super) requests: Vec<u8>,
+    /// The database that the next request is about unless a SELECT comes before it.
+    database: Database,
     /// How many.
-    pub(super) count: usize,
+    count: usize,
     /// The answers, once they are there.
     pub(super) replies: Option<super::remote::Replies>,
+}
+
+impl Errand {
+    /// Adds a request on `database` by its arguments; returns which of the replies will be its own.
+    pub(super) fn add(&mut self, database: Database, args: &[&[u8]]) -> usize {
+        self.select(database);
+        encode_request(&mut self.requests, args);
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// The same with a request that is RESP already.
+    pub(super) fn add_encoded(&mut self, database: Database, request: &[u8]) -> usize {
+        self.select(database);
+        self.requests.extend_from_slice(request);
+        self.count += 1;
+        self.count - 1
+    }
+
+    fn select(&mut self, database: Database) {
+        if self.database != database {
+            self.database = database;
+            encode_request(&mut self.requests, &[b"SELECT", database.to_string().as_bytes()]);
+        }
+    }
 }
 
 /// What became of waiting for a batch.
@@ -88,7 +116,13 @@ impl Batch {
         if let Some(i) = self.errands.iter().position(|errand| errand.shard == shard) {
             return i;
         }
-        self.errands.push(Errand { shard, requests: Vec::new(), count: 0, replies: None });
+        self.errands.push(Errand {
+            shard,
+            requests: Vec::new(),
+            database: Database::MAIN,
+            count: 0,
+            replies: None,
+        });
         self.errands.len() - 1
     }
 
@@ -194,6 +228,7 @@ mod tests {
             shard_count: 1,
             me: NodeId::default(),
             hash_seed: 1,
+            databases: 16,
             log: true,
             limits: Default::default(),
         })

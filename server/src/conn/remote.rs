@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use carousel_protocol::command_table::{self, Place};
+use carousel_protocol::command_table::{self, CommandId, Place};
+use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Parsed, ReplyWriter, RequestParser, Version};
-use carousel_protocol::{ShardId, key_slot};
+use carousel_protocol::{Database, ShardId, key_slot};
 
 use super::batch::write_unknown;
 use super::scatter::slot_of;
@@ -20,6 +21,8 @@ pub struct RemoteBatch {
     pub connection: u64,
     /// RESP version of the connection.
     pub version: Version,
+    /// The database of the next request; a SELECT, which has no reply here, changes it.
+    database: Database,
     /// The requests, as RESP.
     pub requests: Vec<u8>,
     /// Progress, for a batch that was parked.
@@ -67,6 +70,7 @@ impl RemoteBatch {
             from,
             connection,
             version,
+            database: Database::MAIN,
             requests,
             at: 0,
             replies: Replies::default(),
@@ -131,11 +135,17 @@ impl RemoteBatch {
         };
         let argv = parser.argv(input, &args);
         let spec = command_table::lookup(argv.get(0)).expect("the sending shard looked it up");
+        if spec.id == CommandId::Select {
+            let number = parse_i64(argv.get(1)).and_then(|number| u16::try_from(number).ok());
+            self.database = number.and_then(Database::new).expect("the sending shard selects what there is");
+            self.at += consumed;
+            return true;
+        }
         let reply = self.replies.ends.len();
         let out = &mut self.replies.bytes;
         let start = out.len();
         let slot = slot_of(spec, argv).unwrap_or(shard.slot_at(0));
-        let request = Request { spec, slot, argv, version: self.version };
+        let request = Request { spec, slot, argv, database: self.database, version: self.version };
         let executed = if matches!(spec.place_for(argv), Place::AllShards | Place::Slot) {
             shard.execute_on_any(now, request, out, room)
         } else {

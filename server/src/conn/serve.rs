@@ -196,7 +196,9 @@ impl Connection {
             let end = window.parse(parser, input, self.done, !self.session.authenticated);
             {
                 let core = self.handle.core.borrow();
-                window.prefetch(input, &core.tables, |slot| self.handle.owner(slot) == self.handle.id);
+                window.prefetch(input, &core.tables, self.session.database, |slot| {
+                    self.handle.owner(slot) == self.handle.id
+                });
             }
             for n in 0..window.len() {
                 let (request, argv) = window.get(parser, input, n);
@@ -282,7 +284,10 @@ impl Connection {
             self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        self.run_request(now, Request { spec, slot, argv, version: self.session.version })
+        self.run_request(
+            now,
+            Request { spec, slot, argv, database: self.session.database, version: self.session.version },
+        )
     }
 
     /// A command with several keys: of one slot, or on a lone node of any.
@@ -301,7 +306,11 @@ impl Connection {
         }
         let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
         if slots.iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
-            return self.run_across(now, Request { spec, slot, argv, version: self.session.version }, &slots);
+            return self.run_across(
+                now,
+                Request { spec, slot, argv, database: self.session.database, version: self.session.version },
+                &slots,
+            );
         }
         let first = self.handle.owner(slot);
         if slots.iter().all(|slot| self.handle.owner(*slot) == first) {
@@ -344,7 +353,13 @@ impl Connection {
             self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        let request = Request { spec, slot: self.handle.first_slot(), argv, version: self.session.version };
+        let request = Request {
+            spec,
+            slot: self.handle.first_slot(),
+            argv,
+            database: self.session.database,
+            version: self.session.version,
+        };
         let (start, out) = (self.batch.out.len(), &mut self.batch.out);
         let room = |bytes| self.handle.log_room(bytes);
         let result = self.handle.core.borrow_mut().execute_on_any(now, request, out, room);
@@ -397,9 +412,8 @@ impl Connection {
                 gather.add(Source::Here(reply), share.keys);
             } else {
                 let errand = self.batch.errand(share.shard);
-                let reply = self.batch.errands[errand].count;
-                self.batch.errands[errand].requests.extend_from_slice(&share.request);
-                self.batch.errands[errand].count += 1;
+                let database = self.session.database;
+                let reply = self.batch.errands[errand].add_encoded(database, &share.request);
                 gather.add(Source::Errand { errand, reply }, share.keys);
             }
         }
@@ -414,7 +428,8 @@ impl Connection {
         let argv = parser.argv(request, &args);
         let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
         let slot = slots.first().copied().unwrap_or_else(|| self.handle.first_slot());
-        let request = Request { spec, slot, argv, version: self.session.version };
+        let request =
+            Request { spec, slot, argv, database: self.session.database, version: self.session.version };
         let (mut out, mut core) = (Vec::new(), self.handle.core.borrow_mut());
         let room = |bytes| self.handle.log_room(bytes);
         let executed = if slots.is_empty() {
@@ -438,9 +453,7 @@ impl Connection {
     fn send_whole(&mut self, owner: ShardId, argv: Argv<'_>) {
         let errand = self.batch.errand(owner);
         let args: Vec<_> = argv.iter().collect();
-        let reply = self.batch.errands[errand].count;
-        carousel_protocol::resp::encode_request(&mut self.batch.errands[errand].requests, &args);
-        self.batch.errands[errand].count += 1;
+        let reply = self.batch.errands[errand].add(self.session.database, &args);
         self.batch.hole(Filling::One { errand, reply }, Vec::new());
     }
 

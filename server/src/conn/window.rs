@@ -4,9 +4,9 @@
 //! are coming, so that all their memory is fetched at once instead of one after the other: with a pipeline of 16 that
 //! is most of what a request costs.
 
-use carousel_protocol::SlotId;
 use carousel_protocol::command_table::{self, CommandSpec, Place};
 use carousel_protocol::resp::{ArgRange, Argv, Parsed, ProtocolError, RequestParser};
+use carousel_protocol::{Database, SlotId};
 
 use super::scatter::slot_of;
 use crate::command::{KeyAt, Tables};
@@ -111,7 +111,13 @@ impl Window {
     }
 
     /// Fetches the memory that the look-ups of the window's keys will need, of those slots that are `mine`.
-    pub(super) fn prefetch(&mut self, input: &[u8], tables: &Tables, mine: impl Fn(SlotId) -> bool) {
+    pub(super) fn prefetch(
+        &mut self,
+        input: &[u8],
+        tables: &Tables,
+        database: Database,
+        mine: impl Fn(SlotId) -> bool,
+    ) {
         if self.requests.len() < 2 {
             return;
         }
@@ -120,7 +126,7 @@ impl Window {
             let (Some(spec), Some(slot)) = (request.spec, request.slot) else { continue };
             if spec.place == Place::Key && mine(slot) {
                 let argv = Argv::new(&input[request.start..request.end], args);
-                self.keys.push(tables.key_at(slot, argv.get(spec.keys.first as usize)));
+                self.keys.push(tables.key_at(slot, database, argv.get(spec.keys.first as usize)));
             }
         }
         tables.prefetch(&self.keys);

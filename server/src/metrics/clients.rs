@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use carousel_protocol::ShardId;
 use carousel_protocol::command_table::{self, CommandId};
+use carousel_protocol::{Database, ShardId};
 
 use crate::Now;
 
@@ -28,6 +28,7 @@ pub struct Client {
     /// The last command's index, and above 16 bits one more than that of its subcommand.
     last_command: AtomicU32,
     resp3: AtomicBool,
+    database: AtomicU16,
     readonly: AtomicBool,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
@@ -103,6 +104,10 @@ impl Client {
         self.resp3.store(on, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_database(&self, database: Database) {
+        self.database.store(database.get(), Ordering::Relaxed);
+    }
+
     pub(crate) fn set_readonly(&self, on: bool) {
         self.readonly.store(on, Ordering::Relaxed);
     }
@@ -121,7 +126,7 @@ impl Client {
         let age_s = now.unix_ms.saturating_sub(self.created_unix_ms) / 1000;
         let idle_s = self.idle_ms(now) / 1000;
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 \
+            "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
              qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -129,6 +134,7 @@ impl Client {
             self.laddr,
             names.name,
             self.flags(),
+            self.database.load(Ordering::Relaxed),
             self.last_command_name(),
             if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
             names.lib_name,
@@ -188,6 +194,7 @@ impl ClientRegistry {
             last_active_unix_ms: AtomicU64::new(now.unix_ms),
             last_command: AtomicU32::new(NO_COMMAND),
             resp3: AtomicBool::new(false),
+            database: AtomicU16::new(Database::MAIN.get()),
             readonly: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),

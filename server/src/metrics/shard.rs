@@ -1,9 +1,12 @@
 //! What each shard counts.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use carousel_protocol::command_table::{COMMAND_COUNT, CommandId};
+
+use crate::command::DatabaseKeys;
 
 /// A number that one thread writes and any thread reads. Writing costs a load and a store, no locked instruction.
 #[derive(Default)]
@@ -44,6 +47,7 @@ macro_rules! metrics {
             $($(#[$gauge_doc])* pub $gauge: Counter,)*
             $($(#[$total_doc])* pub $total: Counter,)*
             commands_by_id: ByCommand,
+            databases: Mutex<Vec<DatabaseKeys>>,
         }
 
         /// Sums of the shards' metrics, perhaps a moment old.
@@ -53,6 +57,8 @@ macro_rules! metrics {
             $($(#[$total_doc])* pub $total: u64,)*
             /// Per command, in the order of [`CommandId`].
             pub by_command: Vec<CommandTotals>,
+            /// The keys that clients see, by database; without those that have none.
+            pub databases: Vec<DatabaseKeys>,
         }
 
         impl Totals {
@@ -62,6 +68,7 @@ macro_rules! metrics {
                     $($gauge: shards.iter().map(|shard| shard.$gauge.get()).sum(),)*
                     $($total: shards.iter().map(|shard| shard.$total.get()).sum(),)*
                     by_command: (0..COMMAND_COUNT).map(|i| CommandTotals::of(shards, i)).collect(),
+                    databases: databases_of(shards),
                 }
             }
 
@@ -73,6 +80,7 @@ macro_rules! metrics {
                     $($gauge: self.$gauge,)*
                     $($total: self.$total.wrapping_sub(earlier.$total),)*
                     by_command: self.by_command.iter().enumerate().map(|(i, now)| now.since(before(i))).collect(),
+                    databases: self.databases.clone(),
                 }
             }
         }
@@ -87,8 +95,6 @@ metrics! {
         copies_not_whole,
         /// Keys in the slots that it leads: what clients see.
         keys_led,
-        /// Of [`Self::keys_led`], those with an expiry time.
-        volatile_keys,
         /// Bytes of memory of all copies that it holds.
         used_bytes,
         /// Clients connected.
@@ -153,6 +159,11 @@ impl ShardMetrics {
         self.commands_by_id.calls[id.index()].add(1);
     }
 
+    /// Stores the numbers of keys that clients see, by database.
+    pub fn set_databases(&self, databases: Vec<DatabaseKeys>) {
+        *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;
+    }
+
     /// Counts a request that executed and answered with an error.
     pub fn command_failed(&self, id: CommandId) {
         self.errors.add(1);
@@ -164,6 +175,18 @@ impl ShardMetrics {
         self.errors.add(1);
         self.commands_by_id.rejected[id.index()].add(1);
     }
+}
+
+/// Sums over shards, by database.
+fn databases_of(shards: &[Arc<ShardMetrics>]) -> Vec<DatabaseKeys> {
+    let mut sums = BTreeMap::new();
+    for shard in shards {
+        for one in shard.databases.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let sum = sums.entry(one.database).or_insert(DatabaseKeys { keys: 0, volatile: 0, ..*one });
+            (sum.keys, sum.volatile) = (sum.keys + one.keys, sum.volatile + one.volatile);
+        }
+    }
+    sums.into_values().collect()
 }
 
 /// What is counted per command.

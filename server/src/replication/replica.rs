@@ -8,7 +8,7 @@ use carousel_protocol::{Epoch, NodeId, Position, Seq, SlotId};
 
 use super::message::MessageError;
 use super::{EpochHistory, Frames, ToPrimary, ToReplica};
-use crate::command::{Effect, EffectIter};
+use crate::command::EffectIter;
 use crate::limits::TRANSFER_PART_BYTES_MAX;
 use crate::persist::record::{RecordHeader, RecordKind, decode_record};
 use crate::planted::{Bug, is_planted};
@@ -235,7 +235,8 @@ impl Shard {
     /// Applies effects that were checked to decode.
     pub(crate) fn apply_effects(&mut self, slot: SlotId, payload: &[u8]) {
         for effect in EffectIter::new(payload) {
-            self.tables.apply(slot, &effect.expect("checked on arrival"));
+            let (database, effect) = effect.expect("checked on arrival");
+            self.tables.apply(slot, database, &effect);
         }
     }
 
@@ -296,7 +297,7 @@ impl Shard {
 
 fn well_formed(kind: RecordKind, payload: &[u8]) -> bool {
     match kind {
-        RecordKind::Effects => EffectIter::new(payload).all(|effect: Result<Effect<'_>, _>| effect.is_ok()),
+        RecordKind::Effects => EffectIter::new(payload).all(|effect| effect.is_ok()),
         RecordKind::Barrier => true,
         RecordKind::Promise
         | RecordKind::Drop

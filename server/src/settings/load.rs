@@ -152,10 +152,6 @@ impl Loader {
                 (_, []) => return Err(format!("a value is missing: {}", spec.values())),
                 (_, [_, _, ..]) => return Err("wrong number of arguments".into()),
             };
-            if spec.name == "databases" && value.parse::<u32>().is_ok_and(|count| count > 1) {
-                self.warnings.push(format!("databases {value}: only database 0 exists so far"));
-                return Ok(());
-            }
             return spec.set(&mut self.settings, &value).map_err(|why| match why.as_str() {
                 // Other faults name what is allowed themselves.
                 table::NOT_AN_INTEGER | table::NOT_MEMORY => format!("{why}: {}", spec.values()),
@@ -253,16 +249,10 @@ mod tests {
     #[test]
     fn settings_of_redis_are_accepted_with_one_warning_each() {
         let loaded =
-            run(&["--save", "", "--daemonize", "yes", "--databases", "16", "--daemonize", "yes"]).unwrap();
-        assert_eq!(
-            loaded.warnings,
-            [
-                "daemonize yes: has no effect, the process stays in the foreground",
-                "databases 16: only database 0 exists so far"
-            ]
-        );
+            run(&["--save", "", "--daemonize", "yes", "--databases", "32", "--daemonize", "yes"]).unwrap();
+        assert_eq!(loaded.warnings, ["daemonize yes: has no effect, the process stays in the foreground"]);
         assert_eq!(loaded.settings.foreign["daemonize"], "yes");
-        assert_eq!(loaded.settings.databases, 1);
+        assert_eq!(loaded.settings.databases, 32);
     }
 
     #[test]
@@ -281,7 +271,7 @@ mod tests {
             (&["--port=1"], "argument '--port=1': write '--port 1'"),
             (&["-x"], "argument '-x': expected a setting such as '--port 6379' (see --help)"),
             (&["--tls-port", "1"], "argument '--tls-port': TLS is not supported"),
-            (&["--databases", "0"], "argument '--databases': argument must be between 1 and 1 inclusive"),
+            (&["--databases", "0"], "argument '--databases': argument must be between 1 and 16384 inclusive"),
             (&["--port", "60000"], "settings: port 60000 + 10000 is no port: set peer-port"),
         ] {
             assert_eq!(run(args).unwrap_err(), error);

@@ -1,6 +1,8 @@
 //! The settings as rows of data, and reading and writing a value by its row.
 
 use super::{AppendFsync, LogLevel, RuntimeChoice, Settings, listen_address};
+use carousel_protocol::Database;
+
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
 /// What is said of a number that is none, in Redis' words.
@@ -255,11 +257,12 @@ pub const TABLE: &[SettingSpec] = &[
     },
     SettingSpec {
         name: "databases",
-        default: "1",
+        default: "16",
         unit: "",
-        kind: integer!(databases, 1, 1),
+        kind: integer!(databases, 1, Database::COUNT_MAX),
         mutable: false,
-        doc: "Number of databases. Only database 0 exists so far; a greater number is accepted with a warning.",
+        doc: "Number of databases, which SELECT counts from 0. All nodes of a cluster should have the same. A start that finds \
+              keys of a database beyond it is refused.",
     },
     SettingSpec {
         name: "loglevel",

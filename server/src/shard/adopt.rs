@@ -6,11 +6,11 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, SlotId, SlotRun};
 
 use super::slot::{Change, Follower, FollowerState, Lead, Role, Serve};
 use super::{Shard, Standing};
+use crate::command::SlotKeys;
 use crate::config::ClusterState;
 use crate::persist::record::{RecordHeader, RecordKind};
 use crate::planted::{Bug, is_planted};
 use crate::replication::EpochHistory;
-use crate::store::Table;
 
 impl Shard {
     /// Takes over the agreed state. `incarnation` is this process' own registration, once the state has it.
@@ -72,7 +72,7 @@ impl Shard {
             let had = self.slot(slot).replication.as_ref();
             if self.slot(slot).last_seq > Seq(0) && had.is_none_or(|had| had.history.last_epoch() == Epoch(0))
             {
-                let keys = self.tables.table(slot).len();
+                let keys = self.tables.keys_of(slot);
                 if keys > 0 {
                     tracing::error!(%slot, keys, "keys written while the node was joining are dropped");
                 }
@@ -248,7 +248,7 @@ impl Shard {
         replication.link = None;
         replication.pending.clear();
         replication.incoming = None;
-        drop(self.tables.replace(slot, Table::new()));
+        drop(self.tables.replace(slot, SlotKeys::new()));
         if had {
             let header = RecordHeader { kind: RecordKind::Drop, slot, epoch: Epoch(0), seq: Seq(0) };
             self.log_note(header, &[]);

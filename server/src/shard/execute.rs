@@ -2,7 +2,7 @@
 
 use carousel_protocol::command_table::{CommandSpec, Flags};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
-use carousel_protocol::{Seq, SlotId};
+use carousel_protocol::{Database, Seq, SlotId};
 
 use super::slot::Serve;
 use super::{Refusal, Shard, Standing};
@@ -19,6 +19,8 @@ pub struct Request<'a> {
     pub slot: SlotId,
     /// Its arguments, the name first.
     pub argv: Argv<'a>,
+    /// The database that its connection has selected.
+    pub database: Database,
     /// RESP version of its connection.
     pub version: Version,
 }
@@ -173,6 +175,8 @@ impl Shard {
             effects: &mut self.effects,
             reply: ReplyWriter::new(out, request.version),
             slot: request.slot,
+            database: request.database,
+            database_count: self.options.databases,
             owned: &owned,
             room: LogRoom::new(room),
             is_alone,
@@ -303,6 +307,7 @@ mod tests {
             shard_count: 1,
             me: Default::default(),
             hash_seed: 1,
+            databases: 16,
             log: true,
             limits,
         });
@@ -311,14 +316,20 @@ mod tests {
         shard.serve[index] = serve;
         let ranges = [(0, 3), (3, 6), (6, 7)].map(|(start, end)| ArgRange { start, end });
         let argv = Argv::new(b"SETkeyv", &ranges);
-        let request = Request { spec: lookup(b"SET").unwrap(), slot, argv, version: Version::Resp2 };
+        let request = Request {
+            spec: lookup(b"SET").unwrap(),
+            slot,
+            argv,
+            database: Database::MAIN,
+            version: Version::Resp2,
+        };
         let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();
         let result = shard.execute(now, request, &mut out, |bytes| {
             assert!(bytes > 7, "room for its arguments");
             Err(NO_ROOM)
         });
-        assert!(out.is_empty() && shard.tables.table(slot).is_empty(), "nothing was executed");
+        assert!(out.is_empty() && shard.tables.keys_of(slot) == 0, "nothing was executed");
         result
     }
 
@@ -338,6 +349,7 @@ mod tests {
             shard_count: 1,
             me: Default::default(),
             hash_seed: 1,
+            databases: 16,
             log: true,
             limits,
         };
@@ -351,11 +363,17 @@ mod tests {
             ranges.extend([range(4, 5), range(5, 5 + LONG as u32)]);
         }
         let (spec, slot) = (lookup(b"MSET").unwrap(), carousel_protocol::key_slot(b"k"));
-        let request = Request { spec, slot, argv: Argv::new(&buffer, &ranges), version: Version::Resp2 };
+        let request = Request {
+            spec,
+            slot,
+            argv: Argv::new(&buffer, &ranges),
+            database: Database::MAIN,
+            version: Version::Resp2,
+        };
         let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();
         let refused = shard.execute(now, request, &mut out, |_| Ok(())).unwrap_err().into_text();
         assert!(refused.starts_with("ERR the arguments of this command are too long"), "{refused}");
-        assert!(out.is_empty() && shard.tables.table(slot).is_empty(), "nothing was executed");
+        assert!(out.is_empty() && shard.tables.keys_of(slot) == 0, "nothing was executed");
     }
 }

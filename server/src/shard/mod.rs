@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
 
-use crate::command::{EffectSink, ExpireCycle, Tables};
+use crate::command::{DatabaseKeys, EffectSink, ExpireCycle, Tables};
 use crate::config::ClusterState;
 use crate::limits::ShardLimits;
 use crate::replication::Frames;
@@ -43,6 +43,8 @@ pub struct ShardOptions {
     pub me: NodeId,
     /// Seed of the key hasher; secret, so that clients cannot make keys collide.
     pub hash_seed: u64,
+    /// How many databases commands may name.
+    pub databases: u16,
     /// Records are written to a log (`appendonly yes`).
     pub log: bool,
     /// Bounds of its work.
@@ -238,13 +240,18 @@ impl Shard {
     pub fn key_counts(&self) -> KeyCounts {
         let mut counts = KeyCounts::default();
         for (index, slot) in self.tables.slots().enumerate() {
-            let keys = self.tables.table(slot).len() as u64;
+            let keys = self.tables.keys_of(slot) as u64;
             counts.held += keys;
             if !matches!(self.serve[index], Serve::Elsewhere) {
                 counts.led += keys;
             }
         }
         counts
+    }
+
+    /// The keys that clients see, by database.
+    pub fn keys_by_database(&self) -> Vec<DatabaseKeys> {
+        self.tables.keys_by_database(&|slot| !matches!(self.serve(slot), Serve::Elsewhere))
     }
 
     /// The slot of that index; see [`Self::index`].

@@ -4,9 +4,8 @@ use carousel_protocol::{Epoch, Seq, SlotId};
 
 use super::Shard;
 use super::slot::{Incoming, LinkId, Role, Serve};
-use crate::command::{EffectError, EffectIter};
+use crate::command::{EffectError, EffectIter, SlotKeys, WalkPosition};
 use crate::persist::record::{RecordHeader, RecordKind};
-use crate::store::{ScanPosition, Table};
 use crate::transfer::source::cut_chunk;
 
 /// No link has this number: it marks a copy that the log is building.
@@ -63,7 +62,7 @@ impl Shard {
             RecordKind::InstallBegin => {
                 let attach = payload.try_into().map(u64::from_le_bytes).map_err(|_| malformed())?;
                 self.slots[index].replication_mut().incoming =
-                    Some(Box::new(Incoming { link: FROM_LOG, attach, table: Table::new() }));
+                    Some(Box::new(Incoming { link: FROM_LOG, attach, keys: SlotKeys::new() }));
             }
             RecordKind::InstallPart => {
                 let (attach, effects) = payload.split_first_chunk().ok_or_else(malformed)?;
@@ -80,7 +79,7 @@ impl Shard {
                 let replication = self.slots[index].replication_mut();
                 if let Some(incoming) = replication.incoming.take_if(|incoming| incoming.attach == attach) {
                     replication.history = history;
-                    drop(self.tables.replace(slot, incoming.table));
+                    drop(self.tables.replace(slot, incoming.keys));
                     self.replay_copy(index, seq);
                 }
             }
@@ -166,10 +165,9 @@ impl Shard {
     }
 
     fn dump_keys(&self, slot: SlotId, write: &mut dyn FnMut(&[u8])) {
-        let mut next = Some(ScanPosition::START);
+        let mut next = Some(WalkPosition::START);
         while let Some(position) = next {
-            let chunk =
-                cut_chunk(self.tables.table(slot), self.tables.hasher(), position, self.options.limits);
+            let chunk = cut_chunk(&self.tables, slot, position, self.options.limits);
             next = chunk.next;
             chunk.parts.iter().for_each(|effects| write(effects));
         }
@@ -196,12 +194,10 @@ impl Shard {
         let incoming = self.slots[index].replication.as_mut().and_then(|r| r.incoming.as_mut());
         let mut incoming = incoming.filter(|_| staged);
         for effect in EffectIter::new(effects) {
-            let effect = effect.map_err(|source| ReplayError::Effects { slot, seq, source })?;
+            let (database, effect) = effect.map_err(|source| ReplayError::Effects { slot, seq, source })?;
             match incoming.as_mut() {
-                Some(incoming) => {
-                    effect.apply(&mut incoming.table, self.tables.hasher());
-                }
-                None => self.tables.apply(slot, &effect),
+                Some(incoming) => incoming.keys.apply(database, &effect, self.tables.hasher()),
+                None => self.tables.apply(slot, database, &effect),
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq};
 
+use crate::command::{SlotKeys, WalkPosition};
 use crate::replication::EpochHistory;
-use crate::store::{ScanPosition, Table};
 
 /// Index of a remote shard in `Shard::peers`: one that holds copies of slots led here.
 pub type PeerIndex = usize;
@@ -202,7 +202,7 @@ pub enum FollowerState {
     /// Waits for its turn to be filled.
     WaitsForTransfer,
     /// Being filled; keys below the position have been sent.
-    Filling(ScanPosition),
+    Filling(WalkPosition),
     /// Gets every record.
     InStep,
 }
@@ -223,7 +223,7 @@ pub struct Incoming {
     /// In which attachment.
     pub attach: u64,
     /// What has arrived.
-    pub table: Table,
+    pub keys: SlotKeys,
 }
 
 impl Slot {

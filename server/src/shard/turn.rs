@@ -12,12 +12,11 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 use super::slot::{FollowerState, LinkId, PeerIndex, Role, Serve, Slot};
 use super::{InFlight, Reservation, Shard, Standing};
 use crate::Now;
-use crate::command::EffectIter;
+use crate::command::{Effect, EffectIter, EffectsBuf, WalkPosition};
 use crate::persist::record::{RecordHeader, RecordKind, append_record};
 use crate::planted::{Bug, is_planted};
 use crate::replication::message::encode_record;
 use crate::replication::{ToPrimary, ToReplica};
-use crate::store::ScanPosition;
 
 /// Records of a turn that are less than this part of its buffer are copied out of it, to be kept.
 const TAIL_COPIED_BELOW: usize = 4;
@@ -154,21 +153,20 @@ impl Shard {
         slot: SlotId,
         peer: PeerIndex,
         attach: u64,
-        position: ScanPosition,
+        position: WalkPosition,
         payload: &[u8],
     ) {
-        let mut passed = Vec::new();
+        let mut passed = EffectsBuf::default();
         for effect in EffectIter::new(payload) {
-            let effect = effect.expect("own effects decode");
-            let sent = effect
-                .key()
-                .is_none_or(|key| ScanPosition::of_hash(self.tables.hasher().hash(key)) < position);
-            if sent {
-                effect.encode(&mut passed);
+            let (database, effect) = effect.expect("own effects decode");
+            assert!(!matches!(effect, Effect::Swap { .. }), "a member of a cluster executes no SWAPDB");
+            let place = |key| WalkPosition::of_hash(database, self.tables.hasher().hash(key));
+            if effect.key().is_none_or(|key| place(key) < position) {
+                passed.push(database, &effect);
             }
         }
-        if !passed.is_empty() && !is_planted(Bug::DroppedTail) {
-            self.send_part(slot, peer, attach, passed.into());
+        if passed.len_bytes() > 0 && !is_planted(Bug::DroppedTail) {
+            self.send_part(slot, peer, attach, passed.take().into());
         }
     }
 
@@ -386,6 +384,7 @@ mod tests {
             shard_count: 1,
             me,
             hash_seed: 1,
+            databases: 16,
             log: true,
             limits: Default::default(),
         });

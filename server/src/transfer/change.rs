@@ -9,6 +9,7 @@
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, SlotId};
 
+use crate::command::SlotKeys;
 use crate::config::ClusterState;
 use crate::planted::{Bug, is_planted};
 use crate::replication::ToReplica;
@@ -142,7 +143,7 @@ impl Shard {
                     let leaves = !ready.replicas.contains(&me);
                     self.turn.changes.push(ready);
                     if leaves && is_planted(Bug::DropBeforeCommit) {
-                        drop(self.tables.replace(slot, crate::store::Table::new()));
+                        drop(self.tables.replace(slot, SlotKeys::new()));
                     }
                 }
             }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use carousel_protocol::{Position, SlotId};
 
-use crate::command::effects_of;
+use crate::command::{EffectsBuf, Tables, WalkPosition, effects_of};
 use crate::limits::ShardLimits;
 use crate::replication::ToReplica;
 use crate::shard::slot::{FollowerState, PeerIndex};
 use crate::shard::{InFlight, Shard};
-use crate::store::{KeyHasher, ScanPosition, Table};
+use crate::store::EntryRef;
 
-/// Some neighbouring keys of a table, as effects that set them.
+/// Some neighbouring keys of a slot, as effects that set them.
 pub(crate) struct Chunk {
     /// Encoded effects. Each part fits a record: it ends with the first key, or item of a big collection, that brings it
     /// to `chunk_bytes`.
@@ -18,30 +18,39 @@ pub(crate) struct Chunk {
     /// Number of keys.
     pub(crate) keys: u64,
     /// Where the next chunk begins.
-    pub(crate) next: Option<ScanPosition>,
+    pub(crate) next: Option<WalkPosition>,
 }
 
 /// Cuts the chunk that begins at `from`. It ends with the first key, or the last of the keys that share a position
 /// with it, that brings it to `chunk_bytes`: so however long values are, about one more than wanted is copied.
-pub(crate) fn cut_chunk(table: &Table, hasher: &KeyHasher, from: ScanPosition, limits: ShardLimits) -> Chunk {
+pub(crate) fn cut_chunk(tables: &Tables, slot: SlotId, from: WalkPosition, limits: ShardLimits) -> Chunk {
     let mut chunk = Chunk { parts: Vec::new(), keys: 0, next: Some(from) };
-    let mut part = Vec::new();
-    while let Some(position) = chunk.next
+    let mut part = EffectsBuf::default();
+    while let Some(from) = chunk.next
         && chunk.parts.is_empty()
     {
-        chunk.next = table.scan_while(hasher, position, limits.chunk_keys, &mut |entry| {
+        let Some((database, table)) = tables.table_from(slot, from.database) else {
+            chunk.next = None;
+            break;
+        };
+        let mut visit = |entry: EntryRef<'_>| {
             chunk.keys += 1;
             effects_of(entry, limits.chunk_bytes, |effect| {
-                effect.encode(&mut part);
-                if part.len() >= limits.chunk_bytes {
-                    chunk.parts.push(std::mem::take(&mut part));
+                part.push(database, &effect);
+                if part.len_bytes() >= limits.chunk_bytes {
+                    chunk.parts.push(part.take());
                 }
             });
             chunk.parts.is_empty()
-        });
+        };
+        let next = table.scan_while(tables.hasher(), from.within(database), limits.chunk_keys, &mut visit);
+        chunk.next = match next {
+            Some(position) => Some(WalkPosition { database, position }),
+            None => tables.walk_behind(slot, database),
+        };
     }
-    if !part.is_empty() {
-        chunk.parts.push(part);
+    if part.len_bytes() > 0 {
+        chunk.parts.push(part.take());
     }
     chunk
 }
@@ -92,13 +101,13 @@ impl Shard {
         let from = match follower.state {
             FollowerState::Filling(position) => position,
             FollowerState::WaitsForTransfer => {
-                follower.state = FollowerState::Filling(ScanPosition::START);
+                follower.state = FollowerState::Filling(WalkPosition::START);
                 self.send_acknowledged(peer, slot, attach, 0, &ToReplica::TransferBegin { slot, attach });
-                ScanPosition::START
+                WalkPosition::START
             }
             FollowerState::Detached | FollowerState::Offered | FollowerState::InStep => return (true, 0),
         };
-        let chunk = cut_chunk(self.tables.table(slot), self.tables.hasher(), from, self.options.limits);
+        let chunk = cut_chunk(&self.tables, slot, from, self.options.limits);
         let bytes = chunk.parts.iter().map(Vec::len).sum::<usize>();
         self.counters.keys_sent += chunk.keys;
         self.counters.bytes_sent += bytes as u64;
@@ -151,28 +160,36 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use carousel_protocol::{Database, ShardId};
+
     use super::*;
-    use crate::command::EffectIter;
+    use crate::command::{EffectIter, EffectSink};
+    use crate::store::KeyHasher;
 
     #[test]
     fn no_part_of_a_chunk_is_longer_than_one_key_more_than_wanted() {
-        let hasher = KeyHasher::new(5);
-        let mut table = Table::new();
+        let mut tables = Tables::new(ShardId(0), 1, KeyHasher::new(5));
+        let (slot, mut effects) = (SlotId::new(7).unwrap(), EffectSink::new());
         let value = |i: u32| vec![b'x'; if i.is_multiple_of(3) { 3000 } else { 10 }];
         for i in 0..20_000u32 {
             let key = i.to_string();
-            table.set(&hasher, hasher.hash(key.as_bytes()), key.as_bytes(), &value(i), None);
+            let database = Database::new((i % 4) as u16 * 5).unwrap();
+            let at = tables.key_at(slot, database, key.as_bytes());
+            tables.set(at, key.as_bytes(), &value(i), None, &mut effects);
         }
         let limits = ShardLimits { chunk_bytes: 1000, ..ShardLimits::default() };
-        let (mut next, mut seen, mut shared) = (Some(ScanPosition::START), Vec::new(), 0);
+        let (mut next, mut seen, mut shared) = (Some(WalkPosition::START), Vec::new(), 0);
         while let Some(from) = next {
-            let chunk = cut_chunk(&table, &hasher, from, limits);
+            let chunk = cut_chunk(&tables, slot, from, limits);
             let before = seen.len();
             for part in &chunk.parts {
                 assert!(part.len() < 1000 + 3000 + 50, "{} bytes", part.len());
                 for effect in EffectIter::new(part) {
-                    let key = std::str::from_utf8(effect.unwrap().key().unwrap()).unwrap();
-                    seen.push(key.parse::<u32>().unwrap());
+                    let (database, effect) = effect.unwrap();
+                    let key = std::str::from_utf8(effect.key().unwrap()).unwrap();
+                    let i = key.parse::<u32>().unwrap();
+                    assert_eq!(u32::from(database.get()), i % 4 * 5);
+                    seen.push(i);
                 }
             }
             assert_eq!(chunk.keys, (seen.len() - before) as u64);

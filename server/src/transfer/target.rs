@@ -2,12 +2,11 @@
 
 use carousel_protocol::{Epoch, Position, Seq, SlotId};
 
-use crate::command::EffectIter;
+use crate::command::{EffectIter, SlotKeys};
 use crate::persist::record::{RecordHeader, RecordKind};
 use crate::replication::EpochHistory;
 use crate::shard::Shard;
 use crate::shard::slot::{Incoming, LinkId};
-use crate::store::Table;
 
 impl Shard {
     /// The index of the slot if `link` may build its copy in attachment `attach`; else a refusal is queued.
@@ -25,7 +24,7 @@ impl Shard {
     pub(crate) fn transfer_began(&mut self, link: LinkId, slot: SlotId, attach: u64) {
         let Some(index) = self.building_index(link, slot, attach) else { return };
         self.slots[index].replication_mut().incoming =
-            Some(Box::new(Incoming { link, attach, table: Table::new() }));
+            Some(Box::new(Incoming { link, attach, keys: SlotKeys::new() }));
         self.log_install(RecordKind::InstallBegin, slot, Position::default(), &attach.to_le_bytes());
     }
 
@@ -37,7 +36,8 @@ impl Shard {
             return;
         };
         for effect in EffectIter::new(effects) {
-            effect.expect("checked on arrival").apply(&mut incoming.table, self.tables.hasher());
+            let (database, effect) = effect.expect("checked on arrival");
+            incoming.keys.apply(database, &effect, self.tables.hasher());
         }
         let payload = [&attach.to_le_bytes()[..], effects].concat();
         self.log_install(RecordKind::InstallPart, slot, Position::default(), &payload);
@@ -70,7 +70,7 @@ impl Shard {
         replication.complete = true;
         replication.whole = true;
         replication.pending.clear();
-        drop(self.tables.replace(slot, incoming.table));
+        drop(self.tables.replace(slot, incoming.keys));
         self.log_install(RecordKind::InstallDone, slot, position, &payload);
     }
 

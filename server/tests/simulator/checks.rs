@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use carousel_protocol::{Epoch, NodeId, Seq, SlotId};
+use carousel_protocol::{Database, Epoch, NodeId, Seq, SlotId};
 use carousel_server::shard::Shard;
 use carousel_server::shard::slot::{Change, FollowerState, Role, Serve};
-use carousel_server::store::ScanPosition;
 
 use super::events::{At, Life};
 use super::scenario::{Logging, Scenario};
@@ -66,7 +65,7 @@ impl Checks {
     }
 }
 
-type Content = BTreeMap<Vec<u8>, (Vec<Vec<u8>>, Option<u64>)>;
+type Content = BTreeMap<(Database, Vec<u8>), (Vec<Vec<u8>>, Option<u64>)>;
 
 impl World {
     /// A shard's slots: at most one primary per epoch and at a time, commit positions that only grow, and no primary
@@ -261,7 +260,7 @@ impl World {
                 } else {
                     let replication = core.slot(slot).replication.as_ref();
                     assert!(
-                        core.tables.table(slot).is_empty() && replication.is_none_or(|r| !r.complete),
+                        core.tables.keys_of(slot) == 0 && replication.is_none_or(|r| !r.complete),
                         "slot {slot}: n{node} is no member and has a copy"
                     );
                     assert_eq!(core.serve(slot), Serve::Elsewhere, "slot {slot}: n{node} is no member");
@@ -273,14 +272,15 @@ impl World {
             let run = state.slots.run_of(cell.slot).expect("every slot is placed");
             let content = content_of(self.core_of(run.primary(), cell.slot), cell.slot);
             for key in 0..2 {
-                let value = content.get(&cell.keys[key]).map(|(value, _)| &value[0][..]);
+                let value =
+                    content.get(&(cell.database, cell.keys[key].clone())).map(|(value, _)| &value[0][..]);
                 cell.compare(key, value, window).unwrap_or_else(|why| panic!("{why}"));
             }
         }
         for counter in self.counters.iter().filter(|counter| !counter.retired) {
             let run = state.slots.run_of(counter.slot).expect("every slot is placed");
             let content = content_of(self.core_of(run.primary(), counter.slot), counter.slot);
-            let value = content.get(&counter.key).map(|(value, _)| &value[..]);
+            let value = content.get(&(counter.database, counter.key.clone())).map(|(value, _)| &value[..]);
             counter.compare(value).unwrap_or_else(|why| panic!("{why}"));
         }
     }
@@ -303,11 +303,11 @@ fn is_serving(serve: Serve) -> bool {
 
 fn content_of(core: &Shard, slot: SlotId) -> Content {
     let mut content = Content::new();
-    let mut next = Some(ScanPosition::START);
-    while let Some(position) = next {
-        next = core.tables.table(slot).scan(core.tables.hasher(), position, 1000, &mut |entry| {
-            content.insert(entry.key().to_vec(), (entry.value().content(), entry.expire_at_ms()));
-        });
+    for (database, table) in core.tables.tables_of(slot) {
+        for entry in table.iter() {
+            let value = (entry.value().content(), entry.expire_at_ms());
+            content.insert((database, entry.key().to_vec()), value);
+        }
     }
     content
 }

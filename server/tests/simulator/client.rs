@@ -2,7 +2,7 @@
 
 use carousel_protocol::command_table::lookup;
 use carousel_protocol::resp::{ArgRange, Argv, Reply, Version, parse_reply};
-use carousel_protocol::{ShardId, SlotId};
+use carousel_protocol::{Database, ShardId, SlotId};
 use carousel_server::shard::{Hold, HoldState, Refusal, Request};
 
 use super::events::{At, Event};
@@ -60,6 +60,7 @@ pub enum Task {
 struct Current {
     task: Task,
     slot: SlotId,
+    database: Database,
     args: Vec<Vec<u8>>,
     begun: u64,
     floor: i64,
@@ -113,15 +114,30 @@ impl World {
 
     fn new_cell(&mut self, client: usize, slot: SlotId) {
         let index = self.cells.len();
-        let key = |k| format!("{{{}}}cell{index}.{k}", tag_of(slot)).into_bytes();
-        self.cells.push(Cell::new(slot, [key(0), key(1)]));
+        // Two of a slot may have keys of the same names, in different databases.
+        let name = index - index % 2;
+        let key = |k| format!("{{{}}}cell{name}.{k}", tag_of(slot)).into_bytes();
+        let twin = (name < index).then(|| self.cells[name].database);
+        let database = self.choose_database(twin);
+        self.cells.push(Cell::new(slot, database, [key(0), key(1)]));
         self.clients[client].cells.push(index);
+    }
+
+    /// One of four databases, which is not that of a twin; every other time the one that is kept apart from the rest.
+    fn choose_database(&mut self, twin: Option<Database>) -> Database {
+        let number = match twin {
+            Some(twin) => (u64::from(twin.get()) + self.rng.between(1, 3)) % 4,
+            None if self.rng.one_in(2) => 0,
+            None => self.rng.between(1, 3),
+        };
+        Database::new(number as u16).expect("one of four")
     }
 
     fn new_counter(&mut self, slot: SlotId) {
         let key = format!("{{{}}}counter{}", tag_of(slot), self.counters.len()).into_bytes();
         let kind = self.rng.pick(&CounterKind::ALL);
-        self.counters.push(Counter::new(slot, key, kind));
+        let database = self.choose_database(None);
+        self.counters.push(Counter::new(slot, database, key, kind));
     }
 
     /// The cluster has announced that these slots may have lost what was acknowledged: their keys prove nothing any
@@ -181,27 +197,29 @@ impl World {
         };
         let ahead = self.window_ahead();
         let attempt = self.new_id();
-        let (slot, args, floor) = match &task {
+        let (slot, database, args, floor) = match &task {
             Task::Own(cell, op) => {
                 if self.cells[*cell].retired {
                     return self.after(MS, Event::Issue { client });
                 }
                 let args = self.cells[*cell].begin(op.clone(), ahead);
-                (self.cells[*cell].slot, args, 0)
+                (self.cells[*cell].slot, self.cells[*cell].database, args, 0)
             }
             Task::Peek(cell, key) => {
                 self.cells[*cell].watch(client as u64);
-                (self.cells[*cell].slot, vec![b"GET".to_vec(), self.cells[*cell].keys[*key].clone()], 0)
+                let get = vec![b"GET".to_vec(), self.cells[*cell].keys[*key].clone()];
+                (self.cells[*cell].slot, self.cells[*cell].database, get, 0)
             }
             Task::Count(counter, incr) => {
                 let counter = &mut self.counters[*counter];
-                (counter.slot, counter.kind.request(&counter.key, *incr), counter.begin(*incr))
+                let request = counter.kind.request(&counter.key, *incr);
+                (counter.slot, counter.database, request, counter.begin(*incr))
             }
         };
         self.say(format_args!("c{client} slot {slot}: {}", show(&args)));
         let begun = self.now;
         let me = &mut self.clients[client];
-        me.current = Some(Current { task, slot, args, begun, floor, attempts: 0 });
+        me.current = Some(Current { task, slot, database, args, begun, floor, attempts: 0 });
         me.attempt = attempt;
         self.resend(client, attempt, None);
     }
@@ -304,7 +322,8 @@ impl World {
         }
         let argv = Argv::new(&buffer, &ranges);
         let spec = lookup(argv.get(0)).expect("a known command");
-        let request = Request { spec, slot: current.slot, argv, version: Version::Resp2 };
+        let request =
+            Request { spec, slot: current.slot, argv, database: current.database, version: Version::Resp2 };
         let reads =
             matches!(current.task, Task::Peek(..) | Task::Own(_, CellOp::Get(_)) | Task::Count(_, false));
         let plant = self.plant;

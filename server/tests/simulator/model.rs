@@ -5,8 +5,8 @@
 //! When none is left, an acknowledged write was lost, a deleted key came back, or a reader was shown what never
 //! was. Other clients read the cell as well: what they were shown must stay.
 
-use carousel_protocol::SlotId;
 use carousel_protocol::resp::Reply;
+use carousel_protocol::{Database, SlotId};
 
 /// Bytes of one written piece: its number in brackets.
 const PIECE: usize = 8;
@@ -70,6 +70,8 @@ struct Pending {
 pub struct Cell {
     /// Its slot.
     pub slot: SlotId,
+    /// Its database.
+    pub database: Database,
     /// Its keys.
     pub keys: [Vec<u8>; 2],
     /// The slot has officially lost data: nothing is known, and the cell is not used any more.
@@ -83,9 +85,10 @@ pub struct Cell {
 
 impl Cell {
     /// A cell whose keys do not exist.
-    pub fn new(slot: SlotId, keys: [Vec<u8>; 2]) -> Self {
+    pub fn new(slot: SlotId, database: Database, keys: [Vec<u8>; 2]) -> Self {
         Self {
             slot,
+            database,
             keys,
             retired: false,
             states: vec![State::default()],
@@ -439,6 +442,8 @@ impl CounterKind {
 pub struct Counter {
     /// Its slot.
     pub slot: SlotId,
+    /// Its database.
+    pub database: Database,
     /// Its key.
     pub key: Vec<u8>,
     /// What it is.
@@ -455,9 +460,10 @@ pub struct Counter {
 
 impl Counter {
     /// A counter whose key does not exist.
-    pub fn new(slot: SlotId, key: Vec<u8>, kind: CounterKind) -> Self {
+    pub fn new(slot: SlotId, database: Database, key: Vec<u8>, kind: CounterKind) -> Self {
         Self {
             slot,
+            database,
             key,
             kind,
             retired: false,
@@ -526,7 +532,7 @@ mod tests {
     const AT: Window = Window { low: 1_000, high: 1_010 };
 
     fn cell() -> Cell {
-        Cell::new(SlotId::new(0).unwrap(), [b"a".to_vec(), b"b".to_vec()])
+        Cell::new(SlotId::new(0).unwrap(), Database::MAIN, [b"a".to_vec(), b"b".to_vec()])
     }
 
     fn ok() -> Reply {
@@ -587,7 +593,8 @@ mod tests {
 
     #[test]
     fn a_counter_never_goes_back_and_counts_every_acknowledged_increment() {
-        let mut counter = Counter::new(SlotId::new(0).unwrap(), b"c".to_vec(), CounterKind::Text);
+        let mut counter =
+            Counter::new(SlotId::new(0).unwrap(), Database::MAIN, b"c".to_vec(), CounterKind::Text);
         for value in 1..=3 {
             let floor = counter.begin(true);
             counter.answered(true, floor, &Reply::Integer(value)).unwrap();

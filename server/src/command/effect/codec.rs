@@ -19,10 +19,17 @@
 //! 14 score         len key  len items: score (f64 LE), member, ...
 //! 15 unscore       len key  len items: members
 //! 16 splice        len index  len removed  len key  len items: elements
+//! 17 database      len number
+//! 18 swap          len number
 //! ```
+//!
+//! What follows a 17 is about the database of that number; before the first one it is about database 0. Each payload
+//! begins anew, whatever came before it.
 //!
 //! `items` is so many bytes of `len item` one after the other; a packed collection is as in memory, see
 //! `store::collection`.
+
+use carousel_protocol::Database;
 
 use super::{Effect, Items};
 use crate::store::check_packed;
@@ -43,6 +50,8 @@ const SET_REMOVE: u8 = 13;
 const SCORE: u8 = 14;
 const UNSCORE: u8 = 15;
 const SPLICE: u8 = 16;
+const DATABASE: u8 = 17;
+const SWAP: u8 = 18;
 
 impl Effect<'_> {
     /// Appends the encoded effect.
@@ -97,7 +106,20 @@ impl Effect<'_> {
                 put_bytes(out, key);
                 put_bytes(out, elements.0);
             }
+            Self::Swap { with } => {
+                out.push(SWAP);
+                put_varint(out, with.get().into());
+            }
         }
+    }
+}
+
+/// Encodes that from here on effects are about `wanted`, where they were about `current`.
+#[inline]
+pub(super) fn put_database(out: &mut Vec<u8>, current: Database, wanted: Database) {
+    if wanted != current {
+        out.push(DATABASE);
+        put_varint(out, wanted.get().into());
     }
 }
 
@@ -116,6 +138,9 @@ pub enum EffectError {
     /// Items or a packed collection that contradict themselves.
     #[error("items in an effect are not what they must be")]
     Items,
+    /// A database beyond those that there can be.
+    #[error("there is no database {0}")]
+    Database(u64),
     /// A value that would be longer than a value can be.
     #[error("an effect reaches {end} bytes into a value")]
     TooLong {
@@ -124,19 +149,24 @@ pub enum EffectError {
     },
 }
 
-/// Effects out of their encoded form. Ends after the first error.
+/// Effects out of their encoded form, each with the database that it is about. Ends after the first error.
 pub struct EffectIter<'a> {
     pub(super) rest: &'a [u8],
+    database: Database,
 }
 
 impl<'a> EffectIter<'a> {
     /// The effects in `bytes`, which must hold whole ones.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, database: Database::MAIN }
     }
 
     fn decode(&mut self) -> Result<Effect<'a>, EffectError> {
-        let kind = self.take(1)?[0];
+        let mut kind = self.take(1)?[0];
+        while kind == DATABASE {
+            self.database = self.number_of_database()?;
+            kind = self.take(1)?[0];
+        }
         Ok(match kind {
             SET => Effect::Set { key: self.bytes()?, value: self.bytes()?, expire_at_ms: None },
             SET_EXPIRING => {
@@ -182,8 +212,15 @@ impl<'a> EffectIter<'a> {
                 let (index, removed) = (self.varint()?, self.varint()?);
                 Effect::Splice { index, removed, key: self.bytes()?, elements: self.items()? }
             }
+            SWAP => Effect::Swap { with: self.number_of_database()? },
             other => return Err(EffectError::UnknownKind(other)),
         })
+    }
+
+    fn number_of_database(&mut self) -> Result<Database, EffectError> {
+        let number = self.varint()?;
+        let database = u16::try_from(number).ok().and_then(Database::new);
+        database.ok_or(EffectError::Database(number))
     }
 
     fn packed(&mut self) -> Result<&'a [u8], EffectError> {
@@ -194,7 +231,7 @@ impl<'a> EffectIter<'a> {
     /// Items, each of which is whole.
     fn items(&mut self) -> Result<Items<'a>, EffectError> {
         let bytes = self.bytes()?;
-        let mut within = EffectIter { rest: bytes };
+        let mut within = EffectIter::new(bytes);
         while !within.rest.is_empty() {
             within.bytes().map_err(|_| EffectError::Items)?;
         }
@@ -240,7 +277,7 @@ impl<'a> EffectIter<'a> {
 }
 
 impl<'a> Iterator for EffectIter<'a> {
-    type Item = Result<Effect<'a>, EffectError>;
+    type Item = Result<(Database, Effect<'a>), EffectError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -250,7 +287,7 @@ impl<'a> Iterator for EffectIter<'a> {
         if effect.is_err() {
             self.rest = &[];
         }
-        Some(effect)
+        Some(effect.map(|effect| (self.database, effect)))
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> Iterator for ItemsIter<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let mut from = EffectIter { rest: self.rest };
+        let mut from = EffectIter::new(self.rest);
         let item = from.bytes().expect("items are made whole, or checked");
         self.rest = from.rest;
         Some(item)

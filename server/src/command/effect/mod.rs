@@ -12,11 +12,13 @@ mod tests;
 
 pub use codec::{EffectError, EffectIter};
 pub use items::{Items, ItemsBuf, ItemsIter};
-pub use sink::EffectSink;
+pub use sink::{EffectSink, EffectsBuf};
+
+use carousel_protocol::Database;
 
 use crate::store::{KeyHasher, NewValue, Table};
 
-/// One change to a slot. Borrows from the request, or from the encoded form.
+/// One change to a slot's keys of one database, which is said apart. Borrows from the request, or from the encoded form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect<'a> {
     /// The key has this value and this expiry now.
@@ -49,7 +51,7 @@ pub enum Effect<'a> {
         /// What is there now.
         bytes: &'a [u8],
     },
-    /// All keys of the slot are gone.
+    /// All keys of the slot and database are gone.
     Clear,
     /// The key holds this small collection and has this expiry now.
     Store {
@@ -113,10 +115,16 @@ pub enum Effect<'a> {
         /// What is there now.
         elements: Items<'a>,
     },
+    /// The slot's keys of this database and those of another have changed places. Saying it twice says nothing. Whoever
+    /// walks the slot's keys in order while they change must begin again, for what it has passed is ahead of it now.
+    Swap {
+        /// The other.
+        with: Database,
+    },
 }
 
 impl<'a> Effect<'a> {
-    /// The key it changes; `None` where it is all of them.
+    /// The key it changes; `None` where it is all of the database.
     pub fn key(&self) -> Option<&'a [u8]> {
         match *self {
             Self::Set { key, .. }
@@ -131,20 +139,21 @@ impl<'a> Effect<'a> {
             | Self::Score { key, .. }
             | Self::Unscore { key, .. }
             | Self::Splice { key, .. } => Some(key),
-            Self::Clear => None,
+            Self::Clear | Self::Swap { .. } => None,
         }
     }
 
-    /// Does it to the slot's table; returns how many fields or members are new, or gone.
+    /// Does it to the table of its slot and database; returns how many fields or members are new, or gone.
     ///
     /// # Panics
-    /// Where a patch would make a value of 4 GiB or more: [`EffectIter`] yields no such effect.
-    pub fn apply(&self, table: &mut Table, hasher: &KeyHasher) -> usize {
+    /// Where a patch would make a value of 4 GiB or more: [`EffectIter`] yields no such effect. For [`Self::Swap`], which
+    /// is about two tables.
+    pub(super) fn apply(&self, table: &mut Table, hasher: &KeyHasher) -> usize {
         self.apply_at(table, hasher, self.key().map_or(0, |key| hasher.hash(key)))
     }
 
     /// As [`Self::apply`], the key's hash being known.
-    pub fn apply_at(&self, table: &mut Table, hasher: &KeyHasher, hash: u64) -> usize {
+    pub(super) fn apply_at(&self, table: &mut Table, hasher: &KeyHasher, hash: u64) -> usize {
         match *self {
             Self::Set { key, value, expire_at_ms } => {
                 table.set(hasher, hash, key, value, expire_at_ms);
@@ -185,6 +194,7 @@ impl<'a> Effect<'a> {
                 table.list_splice(hasher, hash, key, index, removed, elements.iter());
                 0
             }
+            Self::Swap { .. } => unreachable!("two tables change places where they are kept"),
         }
     }
 }

@@ -1,8 +1,35 @@
 //! The effects of a command on their way into records.
 
-use carousel_protocol::SlotId;
+use carousel_protocol::{Database, SlotId};
 
 use super::Effect;
+use super::codec::put_database;
+
+/// Effects on one slot, encoded: a payload, or a part of one that can stand alone.
+#[derive(Default)]
+pub struct EffectsBuf {
+    bytes: Vec<u8>,
+    database: Database,
+}
+
+impl EffectsBuf {
+    /// Adds an effect on `database`.
+    pub fn push(&mut self, database: Database, effect: &Effect<'_>) {
+        put_database(&mut self.bytes, self.database, database);
+        self.database = database;
+        effect.encode(&mut self.bytes);
+    }
+
+    /// Bytes so far.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes what was added, and begins anew.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self).bytes
+    }
+}
 
 /// Effects of one command, encoded, grouped by slot in the order they came.
 ///
@@ -12,8 +39,15 @@ use super::Effect;
 pub struct EffectSink {
     is_recording: bool,
     bytes: Vec<u8>,
-    /// Each group's slot and where it ends in `bytes`.
-    groups: Vec<(SlotId, usize)>,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    slot: SlotId,
+    /// Where it ends in the sink's bytes.
+    end: usize,
+    /// What its last effect is about.
+    database: Database,
 }
 
 impl EffectSink {
@@ -36,7 +70,7 @@ impl EffectSink {
     /// The groups: a slot and its effects, encoded; read them with [`EffectIter`](super::EffectIter).
     pub fn groups(&self) -> impl Iterator<Item = (SlotId, &[u8])> {
         let mut start = 0;
-        self.groups.iter().map(move |&(slot, end)| {
+        self.groups.iter().map(move |&Group { slot, end, .. }| {
             let bytes = &self.bytes[start..end];
             start = end;
             (slot, bytes)
@@ -54,16 +88,18 @@ impl EffectSink {
         }
     }
 
-    /// Keeps an effect on a key of `slot`, if recording.
+    /// Keeps an effect on keys of `slot` and `database`, if recording.
     #[inline]
-    pub fn push(&mut self, slot: SlotId, effect: Effect<'_>) {
-        if self.is_recording {
-            effect.encode(&mut self.bytes);
-            let end = self.bytes.len();
-            match self.groups.last_mut() {
-                Some(last) if last.0 == slot => last.1 = end,
-                _ => self.groups.push((slot, end)),
-            }
+    pub fn push(&mut self, slot: SlotId, database: Database, effect: Effect<'_>) {
+        if !self.is_recording {
+            return;
         }
+        if self.groups.last().is_none_or(|last| last.slot != slot) {
+            self.groups.push(Group { slot, end: 0, database: Database::MAIN });
+        }
+        let group = self.groups.last_mut().expect("there is one");
+        put_database(&mut self.bytes, group.database, database);
+        effect.encode(&mut self.bytes);
+        (group.end, group.database) = (self.bytes.len(), database);
     }
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use carousel_protocol::SlotId;
+use carousel_protocol::{Database, SlotId};
 
 use super::codec::{CLEAR, DELETE};
 use super::*;
@@ -30,6 +30,7 @@ fn examples() -> Vec<Effect<'static>> {
         Effect::Score { key: KEY, pairs: Items(b"\x08\0\0\0\0\0\0\xf8\x3f\x01m") },
         Effect::Unscore { key: KEY, members: TWO },
         Effect::Splice { key: KEY, index: 300, removed: 1, elements: TWO },
+        Effect::Swap { with: Database::new(300).unwrap() },
     ]
 }
 
@@ -38,7 +39,7 @@ fn effects_survive_their_encoding_and_every_cut_of_it_is_noticed() {
     for effect in examples() {
         let mut bytes = Vec::new();
         effect.encode(&mut bytes);
-        assert_eq!(EffectIter::new(&bytes).collect::<Vec<_>>(), [Ok(effect)]);
+        assert_eq!(EffectIter::new(&bytes).collect::<Vec<_>>(), [Ok((Database::MAIN, effect))]);
         for cut in 1..bytes.len() {
             let cut: Vec<_> = EffectIter::new(&bytes[..cut]).collect();
             assert_eq!(cut, [Err(EffectError::Truncated)]);
@@ -47,7 +48,30 @@ fn effects_survive_their_encoding_and_every_cut_of_it_is_noticed() {
     let mut bytes = Vec::new();
     examples().iter().for_each(|effect| effect.encode(&mut bytes));
     let decoded: Result<Vec<_>, _> = EffectIter::new(&bytes).collect();
-    assert_eq!(decoded, Ok(examples()));
+    assert_eq!(decoded, Ok(examples().into_iter().map(|effect| (Database::MAIN, effect)).collect()));
+}
+
+#[test]
+fn a_database_is_named_where_it_changes_and_anew_in_each_payload() {
+    let numbers = [0, 0, 3, 3, 300, 0].map(|number| Database::new(number).unwrap());
+    let mut payload = EffectsBuf::default();
+    numbers.iter().for_each(|&database| payload.push(database, &Effect::Clear));
+    let bytes = payload.take();
+    assert_eq!(bytes, b"\x07\x07\x11\x03\x07\x07\x11\xac\x02\x07\x11\x00\x07");
+    let named = |bytes: &[u8]| EffectIter::new(bytes).map(|effect| effect.unwrap().0).collect::<Vec<_>>();
+    assert_eq!(named(&bytes), numbers);
+    payload.push(numbers[2], &Effect::Clear);
+    assert_eq!(payload.take(), b"\x11\x03\x07");
+
+    let [a, b] = [1, 2].map(|slot| SlotId::new(slot).unwrap());
+    let mut sink = EffectSink::new();
+    sink.set_recording(true);
+    for (slot, number) in [(a, 3), (a, 3), (b, 3), (b, 0), (a, 3)] {
+        sink.push(slot, Database::new(number).unwrap(), Effect::Clear);
+    }
+    let groups: Vec<_> = sink.groups().map(|(slot, bytes)| (slot, bytes.to_vec())).collect();
+    let expected = [(a, &b"\x11\x03\x07\x07"[..]), (b, b"\x11\x03\x07\x11\x00\x07"), (a, b"\x11\x03\x07")];
+    assert_eq!(groups, expected.map(|(slot, bytes)| (slot, bytes.to_vec())));
 }
 
 #[test]
@@ -61,6 +85,9 @@ fn a_small_set_has_three_bytes_of_encoding() {
 fn damaged_effects_are_errors() {
     let error = |bytes: &[u8]| EffectIter::new(bytes).last().unwrap().unwrap_err();
     assert_eq!(error(&[99]), EffectError::UnknownKind(99));
+    assert_eq!(error(b"\x11\x80\x80\x01\x07"), EffectError::Database(16_384));
+    assert_eq!(error(b"\x12\x80\x80\x01"), EffectError::Database(16_384));
+    assert_eq!(error(b"\x11\x01"), EffectError::Truncated, "a switch to nothing");
     for items in [
         &b"\x0a\x03k\x01\x02"[..],
         b"\x0a\x01k\x02\x01f",
@@ -96,11 +123,11 @@ proptest! {
 fn a_sink_groups_by_slot_and_only_while_recording() {
     let [a, b] = [1, 2].map(|slot| SlotId::new(slot).unwrap());
     let mut sink = EffectSink::new();
-    sink.push(a, Effect::Clear);
+    sink.push(a, Database::MAIN, Effect::Clear);
     assert!(sink.is_empty());
     sink.set_recording(true);
     for slot in [a, a, b, a] {
-        sink.push(slot, Effect::Clear);
+        sink.push(slot, Database::MAIN, Effect::Clear);
     }
     let groups: Vec<_> = sink.groups().collect();
     assert_eq!(groups, [(a, &[CLEAR, CLEAR][..]), (b, &[CLEAR]), (a, &[CLEAR])]);

@@ -7,7 +7,6 @@ mod options;
 mod pattern;
 
 use carousel_protocol::command_table::CommandSpec;
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 use options::Options;
 use pattern::{Lookup, Pattern};
@@ -27,7 +26,7 @@ pub(super) fn sort(spec: &CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> O
     let options = Options::parse(spec, argv, cluster_slot)?;
     // Counts a hit or a miss, and removes the key if its time has passed; all else is only looked at.
     exec.read(at, key);
-    let lookup = Lookup { tables: exec.tables, now_ms: exec.now.unix_ms };
+    let lookup = Lookup { tables: exec.tables, database: exec.database, now_ms: exec.now.unix_ms };
     let value = exec.tables.peek(at, key, exec.now.unix_ms).map(|entry| entry.value());
     let sorted = sorted(value, &options, &lookup)?;
     let mut found: Vec<Option<Item<'_>>> = Vec::new();
@@ -60,7 +59,7 @@ pub(super) fn sort(spec: &CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> O
     }
     exec.room.reserve(elements.len_bytes())?;
     let count = found.len();
-    let target_at = exec.tables.key_at(key_slot(target), target);
+    let target_at = exec.at(target);
     exec.find(target_at, target);
     exec.tables.remove(target_at, target, exec.effects);
     if count > 0 {

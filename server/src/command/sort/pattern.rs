@@ -1,6 +1,6 @@
 //! Names of keys made out of elements.
 
-use carousel_protocol::{ShardId, SlotId, key_slot};
+use carousel_protocol::{Database, ShardId, SlotId, key_slot};
 
 use super::super::error::CommandError;
 use super::super::tables::Tables;
@@ -52,6 +52,8 @@ impl<'a> Pattern<'a> {
 /// Looks for what patterns name, and changes nothing.
 pub(super) struct Lookup<'t> {
     pub(super) tables: &'t Tables,
+    /// Which database's keys.
+    pub(super) database: Database,
     /// Unix time in milliseconds.
     pub(super) now_ms: u64,
 }
@@ -77,7 +79,7 @@ impl<'t> Lookup<'t> {
         if ShardId::of_slot(slot, slots.shard_count()) != slots.shard() {
             return Err(CommandError::SortBeyondShard { option });
         }
-        let entry = self.tables.peek(self.tables.key_at(slot, &key), &key, self.now_ms);
+        let entry = self.tables.peek(self.tables.key_at(slot, self.database, &key), &key, self.now_ms);
         Ok(match (entry.map(|entry| entry.value()), field) {
             (Some(Value::String(text)), None) => Some(Item::Text(text)),
             (Some(Value::Hash(hash)), Some(field)) => hash.get(self.tables.hasher(), field),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::Argv;
 
 use super::super::effect::ItemsBuf;
@@ -162,7 +161,7 @@ impl<'a> Query<'a> {
         }
         let mut inputs = Vec::with_capacity(count);
         for key in rest.by_ref().take(count) {
-            let at = exec.tables.key_at(key_slot(key), key);
+            let at = exec.at(key);
             if let Some(entry) = exec.read(at, key) {
                 Source::of(entry.value(), 1.0).ok_or(CommandError::WrongType)?;
             }

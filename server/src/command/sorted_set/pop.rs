@@ -1,6 +1,5 @@
 //! ZPOPMIN, ZPOPMAX and ZMPOP.
 
-use carousel_protocol::key_slot;
 use carousel_protocol::resp::{Argv, Version};
 
 use super::super::effect::ItemsBuf;
@@ -82,7 +81,7 @@ pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome 
         }
     };
     for key in argv.iter().skip(2).take(key_count) {
-        let at = exec.tables.key_at(key_slot(key), key);
+        let at = exec.at(key);
         if exec.find_as::<SortedSetRef<'_>>(at, key)?.is_some() {
             exec.reply.array(2);
             exec.reply.bulk(key);

@@ -47,7 +47,11 @@ fn values_of_all_types_and_sizes_are_restored() {
         let payload = dump(&mut shard, key);
         assert_eq!(restore(&mut shard, "copy", "0", &payload, ""), "OK");
         let content = |key: &str| {
-            let at = shard.tables.key_at(carousel_protocol::key_slot(key.as_bytes()), key.as_bytes());
+            let at = shard.tables.key_at(
+                carousel_protocol::key_slot(key.as_bytes()),
+                carousel_protocol::Database::MAIN,
+                key.as_bytes(),
+            );
             let entry = shard.tables.peek(at, key.as_bytes(), START_MS).expect("it is there");
             (entry.value().type_of(), entry.value().content())
         };

@@ -158,7 +158,7 @@ fn effects_name_times_not_differences() {
     let mut effects = |line: &str| {
         shard.run(line);
         let effects = shard.effects.groups().flat_map(|(_, bytes)| EffectIter::new(bytes));
-        effects.map(|effect| format!("{:?}", effect.unwrap())).collect::<Vec<_>>()
+        effects.map(|effect| format!("{:?}", effect.unwrap().1)).collect::<Vec<_>>()
     };
     let at = |expire_at_ms| Some(START_MS + expire_at_ms);
     let show = |effect: Effect<'_>| vec![format!("{effect:?}")];

@@ -4,6 +4,7 @@
 
 mod bitfield;
 mod bitmap;
+mod databases;
 mod dump;
 mod hash;
 mod key;
@@ -20,9 +21,9 @@ use std::cell::Cell;
 
 use carousel_protocol::command_table::{Keys, lookup};
 use carousel_protocol::resp::{ArgRange, Argv, Reply, ReplyWriter, Version, parse_reply};
-use carousel_protocol::{ShardId, SlotId, key_slot};
+use carousel_protocol::{Database, ShardId, SlotId, key_slot};
 
-use super::{EffectIter, EffectSink, Exec, LogRoom, Tables, execute};
+use super::{DatabaseKeys, EffectIter, EffectSink, Exec, LogRoom, Tables, execute};
 use crate::store::{KeyHasher, ScanPosition, Table};
 use crate::{Now, limits};
 
@@ -30,6 +31,8 @@ use crate::{Now, limits};
 struct TestShard {
     tables: Tables,
     now_ms: u64,
+    /// The database that the client has selected.
+    database: Database,
     owned: fn(SlotId) -> bool,
     /// Whether there are other nodes.
     is_cluster: bool,
@@ -53,6 +56,7 @@ impl TestShard {
         Self {
             tables: Tables::new(shard, shard_count, KeyHasher::new(11)),
             now_ms: START_MS,
+            database: Database::MAIN,
             owned: |_| true,
             is_cluster: false,
             is_log_full: false,
@@ -93,6 +97,8 @@ impl TestShard {
             effects: &mut self.effects,
             reply: ReplyWriter::new(&mut out, Version::Resp2),
             slot,
+            database: self.database,
+            database_count: 16,
             owned: &self.owned,
             room: LogRoom::new(&room),
             is_alone: !self.is_cluster,
@@ -105,17 +111,27 @@ impl TestShard {
         assert!(written <= room || is_of_all, "{args:?} wrote {written} bytes where {room} were reserved");
         for (slot, bytes) in self.effects.groups() {
             for effect in EffectIter::new(bytes) {
-                self.copy.apply(slot, &effect.expect("effects decode"));
+                let (database, effect) = effect.expect("effects decode");
+                self.copy.apply(slot, database, &effect);
             }
         }
-        for slot in self.tables.slots() {
-            let (table, copy) = (self.tables.table(slot), self.copy.table(slot));
-            assert_eq!(table.len(), copy.len(), "{args:?}");
-            if !table.is_empty() {
-                assert_eq!(contents(table, &self.tables), contents(copy, &self.copy), "{args:?}");
+        let counts = self.tables.keys_by_database(&|_| true);
+        assert_eq!(counts, self.copy.keys_by_database(&|_| true), "{args:?}");
+        for DatabaseKeys { database, .. } in counts {
+            for slot in self.tables.slots() {
+                let (table, copy) = (self.tables.table(slot, database), self.copy.table(slot, database));
+                assert_eq!(table.len(), copy.len(), "{args:?}");
+                if !table.is_empty() {
+                    assert_eq!(contents(table, &self.tables), contents(copy, &self.copy), "{args:?}");
+                }
             }
         }
         out
+    }
+
+    /// As a connection does.
+    fn select(&mut self, number: u16) {
+        self.database = Database::new(number).expect("one that there can be");
     }
 
     /// The reply, its simple parts as text: `OK`, `-ERR ..`, `(nil)`, `:1`, `[a, b]`.

@@ -157,8 +157,8 @@ fn with_collections() -> TestShard {
         Effect::HashSet { key: b"{t}h30", pairs: items(&["weight", "9"]).items() },
         Effect::HashSet { key: b"{t}h100", pairs: items(&["weight", "-2", "name", "hundred"]).items() },
     ] {
-        shard.tables.apply(slot, &effect);
-        shard.copy.apply(slot, &effect);
+        shard.tables.apply(slot, Database::MAIN, &effect);
+        shard.copy.apply(slot, Database::MAIN, &effect);
     }
     shard
 }

@@ -126,6 +126,7 @@ impl Follower {
             shard_count: 1,
             me,
             hash_seed: 1,
+            databases: 16,
             log: true,
             limits: Default::default(),
         });

@@ -14,7 +14,7 @@ impl ShardHandle {
         let counted = core.tables.counters();
         self.metrics.keys.set(keys.held);
         self.metrics.keys_led.set(keys.led);
-        self.metrics.volatile_keys.set(core.tables.volatile_total() as u64);
+        self.metrics.set_databases(core.keys_by_database());
         self.metrics.keyspace_hits.set(counted.hits);
         self.metrics.keyspace_misses.set(counted.misses);
         self.metrics.copies_not_whole.set(core.copies_not_whole() as u64);

@@ -305,6 +305,34 @@ SESSIONS = {
         CLIENT KILL 1.2.3.4:5
         CLIENT KILL ID abc
         CLIENT KILL ID 0
+        CLIENT PAUSE
+        CLIENT PAUSE abc
+        CLIENT PAUSE -1
+        CLIENT PAUSE 10 maybe
+        CLIENT PAUSE 1 2 3
+        CLIENT PAUSE 0
+        CLIENT PAUSE 0 write
+        CLIENT UNPAUSE
+        CLIENT UNPAUSE now
+        CLIENT UNBLOCK 99999
+        CLIENT UNBLOCK 99999 timeout
+        CLIENT UNBLOCK 99999 error
+        CLIENT UNBLOCK 99999 maybe
+        CLIENT UNBLOCK abc
+        CLIENT UNBLOCK 1 2 3
+        CLIENT CACHING yes
+        CLIENT CACHING maybe
+        CLIENT REPLY maybe
+        CLIENT REPLY on
+        SLOWLOG
+        SLOWLOG NOSUCH
+        SLOWLOG GET abc
+        SLOWLOG GET -2
+        SLOWLOG GET 1 2
+        SLOWLOG LEN 1
+        SLOWLOG RESET
+        SLOWLOG GET 0
+        MONITOR now
         CLIENT NO-EVICT on
         CLIENT NO-EVICT off
         CLIENT NO-EVICT maybe

@@ -10,6 +10,7 @@ mod generic;
 mod hashes;
 mod lists;
 mod lookup;
+mod operators;
 mod server;
 mod sets;
 mod sorted_sets;
@@ -224,6 +225,7 @@ command_ids! {
     ZUnion ZInter ZDiff ZUnionStore ZInterStore ZDiffStore ZInterCard
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
     ReadOnly ReadWrite Asking Cluster Shutdown Carousel
+    Monitor SlowLog
 }
 
 impl CommandId {
@@ -435,6 +437,7 @@ const fn table() -> [CommandSpec; COMMAND_COUNT] {
         sets::ROWS,
         sorted_sets::ROWS,
         server::ROWS,
+        operators::ROWS,
     ];
     let mut table = [strings::ROWS[0]; COMMAND_COUNT];
     let (mut file, mut count) = (0, 0);

@@ -85,6 +85,9 @@ pub(super) const ROWS: &[CommandSpec] =
     ];
 
 const CLIENT: &[SubcommandSpec] = &[
+    SubcommandSpec::new("CACHING", Exactly(3), Place::Connection)
+        .flags(NOSCRIPT_ALWAYS)
+        .docs("6.0.0", "Instructs the server whether to track the keys in the next request."),
     SubcommandSpec::new("GETNAME", Exactly(2), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("2.6.9", "Returns the name of the connection."),
@@ -110,6 +113,9 @@ const CLIENT: &[SubcommandSpec] = &[
     SubcommandSpec::new("NO-TOUCH", Exactly(3), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("7.2.0", "Controls whether commands sent by the client affect the LRU/LFU of accessed keys."),
+    SubcommandSpec::new("PAUSE", AtLeast(3), Place::Connection)
+        .flags(ADMIN_ALWAYS)
+        .docs("3.0.0", "Suspends commands processing."),
     SubcommandSpec::new("REPLY", Exactly(3), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("3.2.0", "Instructs the server whether to reply to commands."),
@@ -125,6 +131,9 @@ const CLIENT: &[SubcommandSpec] = &[
     SubcommandSpec::new("TRACKINGINFO", Exactly(2), Place::Connection)
         .flags(NOSCRIPT_ALWAYS)
         .docs("6.2.0", "Returns information about server-assisted client-side caching for the connection."),
+    SubcommandSpec::new("UNBLOCK", AtLeast(3), Place::Connection)
+        .flags(ADMIN_ALWAYS)
+        .docs("5.0.0", "Unblocks a client blocked by a blocking command from a different connection."),
     SubcommandSpec::new("UNPAUSE", Exactly(2), Place::Connection)
         .flags(ADMIN_ALWAYS)
         .docs("6.2.0", "Resumes processing commands from paused clients."),

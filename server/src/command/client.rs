@@ -7,9 +7,9 @@ use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter};
 
 use super::connection::{BAD_NAME, printable};
-use super::session::{Session, help, subcommand, syntax_error};
+use super::session::{Replies, Session, help, subcommand, syntax_error};
 use crate::Now;
-use crate::metrics::{Client, NodeView};
+use crate::metrics::{Client, NodeView, PauseKind, Unblock};
 
 pub(super) fn client(
     spec: &'static CommandSpec,
@@ -40,8 +40,14 @@ pub(super) fn client(
         "NO-EVICT" => switch(argv, reply, |on| session.client.set_no_evict(on)),
         "NO-TOUCH" => switch(argv, reply, |on| session.client.set_no_touch(on)),
         "REPLY" => match_word(argv.get(2), reply, &["ON", "OFF", "SKIP"], |reply, word| match word {
-            "ON" => reply.ok(),
-            _ => reply.error("ERR CLIENT REPLY OFF and SKIP are not supported"),
+            "ON" => {
+                session.replies = Replies::On;
+                reply.ok();
+            }
+            "OFF" => session.replies = Replies::Off,
+            // After OFF there is nothing left to skip.
+            _ if session.replies == Replies::Off => {}
+            _ => session.replies = Replies::SkipNext,
         }),
         "TRACKING" => match_word(argv.get(2), reply, &["ON", "OFF"], |reply, word| match word {
             "OFF" => reply.ok(),
@@ -58,7 +64,15 @@ pub(super) fn client(
             reply.array(0);
         }
         "GETREDIR" => reply.integer(-1),
-        "UNPAUSE" => reply.ok(),
+        "CACHING" => reply.error(
+            "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+        ),
+        "PAUSE" => pause(argv, node, reply, now),
+        "UNPAUSE" => {
+            node.pause.end();
+            reply.ok();
+        }
+        "UNBLOCK" => unblock(argv, node, reply),
         "HELP" => help(reply, HELP),
         other => unreachable!("CLIENT {other} is in the table and has no handler"),
     }
@@ -144,6 +158,51 @@ fn list(argv: Argv<'_>, node: &NodeView, reply: &mut ReplyWriter<'_>, now: Now) 
     reply.verbatim("txt", lines.as_bytes());
 }
 
+fn pause(argv: Argv<'_>, node: &NodeView, reply: &mut ReplyWriter<'_>, now: Now) {
+    let kind = match argv.len() {
+        3 => PauseKind::All,
+        4 if argv.get(3).eq_ignore_ascii_case(b"ALL") => PauseKind::All,
+        4 if argv.get(3).eq_ignore_ascii_case(b"WRITE") => PauseKind::Writes,
+        4 => return reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL"),
+        _ => return subcommand_syntax_error(argv, reply),
+    };
+    let Some(ms) = parse_i64(argv.get(2)) else {
+        return reply.error("ERR timeout is not an integer or out of range");
+    };
+    let Ok(ms) = u64::try_from(ms) else { return reply.error("ERR timeout is negative") };
+    match now.unix_ms.checked_add(ms).filter(|until| *until <= i64::MAX as u64) {
+        Some(until) => {
+            node.pause.begin(now.unix_ms, until, kind);
+            reply.ok();
+        }
+        None => reply.error("ERR timeout is out of range"),
+    }
+}
+
+fn subcommand_syntax_error(argv: Argv<'_>, reply: &mut ReplyWriter<'_>) {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(&argv.get(1)[..argv.get(1).len().min(128)]);
+    text.extend_from_slice(b"'. Try CLIENT HELP.");
+    reply.error_bytes(&text);
+}
+
+fn unblock(argv: Argv<'_>, node: &NodeView, reply: &mut ReplyWriter<'_>) {
+    let how = match argv.len() {
+        3 => Unblock::Timeout,
+        4 if argv.get(3).eq_ignore_ascii_case(b"TIMEOUT") => Unblock::Timeout,
+        4 if argv.get(3).eq_ignore_ascii_case(b"ERROR") => Unblock::Error,
+        4 => return reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+        _ => return subcommand_syntax_error(argv, reply),
+    };
+    match parse_i64(argv.get(2)) {
+        Some(id) => {
+            let client = u64::try_from(id).ok().and_then(|id| node.clients.get(id));
+            reply.integer(client.is_some_and(|client| client.unblock(how)).into());
+        }
+        None => reply.error("ERR value is not an integer or out of range"),
+    }
+}
+
 /// What `CLIENT KILL` looks for; a client must match all that is given.
 #[derive(Default)]
 struct Filter<'a> {
@@ -223,6 +282,8 @@ fn kill_filter(argv: Argv<'_>) -> Result<Filter<'_>, Vec<u8>> {
 
 const HELP: &str = "\
 CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+CACHING (YES|NO)
+    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.
 GETREDIR
     Return the client ID we are redirecting to when tracking is enabled.
 GETNAME
@@ -255,7 +316,9 @@ LIST [options ...]
       Return clients of specified ids.
 UNPAUSE
     Stop the current client pause, resuming traffic.
-REPLY ON
+PAUSE <timeout> [WRITE|ALL]
+    Suspend all, or just write, clients for <timeout> milliseconds.
+REPLY (ON|OFF|SKIP)
     Control the replies sent to the current connection.
 SETNAME <name>
     Assign the name <name> to the current connection.
@@ -267,6 +330,8 @@ TRACKING OFF
     Control server assisted client side caching.
 TRACKINGINFO
     Report tracking status for the current connection.
+UNBLOCK <clientid> [TIMEOUT|ERROR]
+    Unblock the specified blocked client.
 NO-EVICT (ON|OFF)
     Protect current client connection from eviction.
 NO-TOUCH (ON|OFF)
@@ -276,6 +341,7 @@ HELP
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::command::session::testing::{Tester, check};
 
     #[test]
@@ -294,7 +360,10 @@ mod tests {
                 ("CLIENT NO-EVICT on", "+OK|"),
                 ("CLIENT NO-TOUCH maybe", "-ERR syntax error|"),
                 ("CLIENT REPLY ON", "+OK|"),
-                ("CLIENT REPLY OFF", "-ERR CLIENT REPLY OFF and SKIP are not supported|"),
+                (
+                    "CLIENT CACHING yes",
+                    "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled|",
+                ),
                 ("CLIENT REPLY off2", "-ERR syntax error|"),
                 ("CLIENT TRACKING off", "+OK|"),
                 ("CLIENT TRACKING on", "-ERR CLIENT TRACKING is not supported|"),
@@ -315,6 +384,58 @@ mod tests {
         assert!(
             line.ends_with("cmd=client|info user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2\n\r\n")
         );
+    }
+
+    #[test]
+    fn replies_are_switched_off_for_all_or_for_one_request() {
+        let mut tester = Tester::new();
+        check(&mut tester, &[("CLIENT REPLY SKIP", "")]);
+        assert_eq!(tester.session.replies, Replies::SkipNext);
+        check(&mut tester, &[("CLIENT REPLY OFF", "")]);
+        check(&mut tester, &[("CLIENT REPLY skip", "")]);
+        assert_eq!(tester.session.replies, Replies::Off);
+        check(&mut tester, &[("CLIENT REPLY ON", "+OK|")]);
+        assert_eq!(tester.session.replies, Replies::On);
+    }
+
+    #[test]
+    fn a_pause_is_for_all_or_for_writes_and_ends_early_or_by_itself() {
+        let mut tester = Tester::new();
+        let now_ms = tester.now.unix_ms;
+        check(
+            &mut tester,
+            &[
+                ("CLIENT PAUSE abc", "-ERR timeout is not an integer or out of range|"),
+                ("CLIENT PAUSE -1", "-ERR timeout is negative|"),
+                ("CLIENT PAUSE 9223372036854775807", "-ERR timeout is out of range|"),
+                ("CLIENT PAUSE 10 some", "-ERR CLIENT PAUSE mode must be WRITE or ALL|"),
+                ("CLIENT PAUSE 100 write", "+OK|"),
+            ],
+        );
+        assert_eq!(tester.node.pause.kind(now_ms + 99), Some(PauseKind::Writes));
+        assert_eq!(tester.node.pause.kind(now_ms + 100), None);
+        check(&mut tester, &[("CLIENT PAUSE 5", "+OK|")]);
+        assert_eq!(tester.node.pause.kind(now_ms + 99), Some(PauseKind::All));
+        check(&mut tester, &[("CLIENT UNPAUSE", "+OK|")]);
+        assert_eq!(tester.node.pause.kind(now_ms), None);
+    }
+
+    #[test]
+    fn unblock_ends_the_wait_of_a_client_that_waits() {
+        let mut tester = Tester::new();
+        let other = Tester::of(tester.node.clone());
+        check(
+            &mut tester,
+            &[
+                ("CLIENT UNBLOCK 2", ":0|"),
+                ("CLIENT UNBLOCK 77 ERROR", ":0|"),
+                ("CLIENT UNBLOCK x", "-ERR value is not an integer or out of range|"),
+                ("CLIENT UNBLOCK 2 soon", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR|"),
+            ],
+        );
+        other.session.client.set_waiting(true);
+        check(&mut tester, &[("CLIENT UNBLOCK 2 ERROR", ":1|"), ("CLIENT UNBLOCK 2", ":0|")]);
+        assert_eq!(other.session.client.unblocked(), Some(Unblock::Error));
     }
 
     #[test]

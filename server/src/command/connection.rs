@@ -5,7 +5,7 @@ use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
 use super::exec::database_of;
-use super::session::{Session, syntax_error};
+use super::session::{Replies, Session, syntax_error};
 use crate::metrics::REDIS_VERSION;
 use crate::settings::Settings;
 
@@ -44,6 +44,10 @@ pub(super) fn reset(session: &mut Session, settings: &Settings, reply: &mut Repl
     session.client.set_readonly(false);
     session.authenticated = settings.password().is_none();
     session.client.set_no_touch(false);
+    session.client.set_no_evict(false);
+    session.client.set_monitors(false);
+    session.monitor = None;
+    session.replies = Replies::On;
     session.client.names().name.clear();
     reply.version = Version::Resp2;
     reply.simple("RESET");

@@ -372,7 +372,9 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         | CommandId::ReadWrite
         | CommandId::Asking
         | CommandId::Shutdown
-        | CommandId::Carousel => unreachable!("{} does not run on a shard", spec.name),
+        | CommandId::Carousel
+        | CommandId::Monitor
+        | CommandId::SlowLog => unreachable!("{} does not run on a shard", spec.name),
         CommandId::Get
         | CommandId::Set
         | CommandId::MGet

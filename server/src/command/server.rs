@@ -208,8 +208,8 @@ mod tests {
                     &format!("{fails} 'notify-keyspace-events') - keyspace notifications are not supported|"),
                 ),
                 ("CONFIG GET timeout", "*2|$7|timeout|$1|5|"),
-                ("CONFIG SET slowlog-max-len 9", "+OK|"),
-                ("CONFIG GET slowlog-max-len", "*2|$15|slowlog-max-len|$1|9|"),
+                ("CONFIG SET hz 9", "+OK|"),
+                ("CONFIG GET hz", "*2|$2|hz|$1|9|"),
             ],
         );
         assert_eq!(tester.node.settings().appendfsync.name(), "always");

@@ -4,9 +4,9 @@ use carousel_protocol::Database;
 use carousel_protocol::command_table::{CommandId, CommandSpec, SubcommandSpec};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
-use super::{client, cluster, connection, info, introspect, server};
+use super::{client, cluster, connection, info, introspect, monitor, server, slowlog};
 use crate::Now;
-use crate::metrics::{ClientHandle, NodeView};
+use crate::metrics::{ClientHandle, MonitorHandle, NodeView};
 use crate::settings::Settings;
 
 /// What a connection remembers between requests.
@@ -23,6 +23,22 @@ pub struct Session {
     pub authenticated: bool,
     /// It is to be closed once the replies so far have left.
     pub closing: bool,
+    /// Which replies it wants.
+    pub replies: Replies,
+    /// Its place among those who watch all commands, after `MONITOR`.
+    pub monitor: Option<MonitorHandle>,
+}
+
+/// Which replies a client wants: `CLIENT REPLY`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Replies {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// All but that of the next request.
+    SkipNext,
 }
 
 impl Session {
@@ -35,6 +51,8 @@ impl Session {
             database: Database::MAIN,
             authenticated: settings.password().is_none(),
             closing: false,
+            replies: Replies::On,
+            monitor: None,
         }
     }
 
@@ -70,6 +88,8 @@ pub fn run_connection_command(
             reply.ok();
         }
         CommandId::Reset => connection::reset(session, &node.settings(), reply),
+        CommandId::Monitor => monitor::monitor(session, node, reply),
+        CommandId::SlowLog => slowlog::slowlog(spec, argv, node, reply),
         CommandId::Hello => connection::hello(argv, session, &node.settings(), reply),
         CommandId::Auth => connection::auth(argv, session, &node.settings(), reply),
         CommandId::Select => connection::select(argv, session, &node.settings(), reply),

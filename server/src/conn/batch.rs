@@ -19,6 +19,14 @@ pub(super) struct Batch {
     pub(super) errands: Vec<Errand>,
 }
 
+/// A place between two replies.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    out: usize,
+    held: usize,
+    holes: usize,
+}
+
 struct Held {
     hold: Hold,
     start: usize,
@@ -109,6 +117,18 @@ impl Batch {
     /// A reply belongs at the present end of `out`; it may leave when `holds` have been released as well.
     pub(super) fn hole(&mut self, filling: Filling, holds: Vec<Hold>) {
         self.holes.push(Hole { at: self.out.len(), filling, holds });
+    }
+
+    /// Where the next reply begins.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { out: self.out.len(), held: self.held.len(), holes: self.holes.len() }
+    }
+
+    /// The replies since `mark` are not wanted. What other shards are asked for is asked all the same.
+    pub(super) fn mute_since(&mut self, mark: Mark) {
+        self.out.truncate(mark.out);
+        self.held.truncate(mark.held);
+        self.holes.truncate(mark.holes);
     }
 
     /// The errand to `shard`, made on first use.
@@ -270,6 +290,19 @@ mod tests {
         assert_eq!(batch.settle(&shard, true), Settled::Yes);
         let left = replies(&batch.out);
         assert!(left[0].starts_with("-NOQUORUM") && left[1] == "+PONG" && left.len() == 2, "{left:?}");
+    }
+
+    #[test]
+    fn a_reply_that_is_not_wanted_leaves_nothing_behind() {
+        let (shard, mut batch) = (shard(), Batch::default());
+        reply(&mut batch, "+PONG\r\n", &[]);
+        let mark = batch.mark();
+        reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]);
+        batch.hole(Filling::Gathered(Gather::new(Merge::Ok, Version::Resp2)), vec![Hold::Turn(0)]);
+        batch.mute_since(mark);
+        reply(&mut batch, ":1\r\n", &[]);
+        assert_eq!(batch.settle(&shard, false), Settled::Yes);
+        assert_eq!(replies(&batch.out), ["+PONG", ":1"]);
     }
 
     #[test]

@@ -5,9 +5,13 @@
 //! next read begins, so a client that does not read its replies is not read from either.
 
 mod batch;
+mod bounds;
+mod push;
 pub mod remote;
 mod scatter;
 mod serve;
+mod watch;
 mod window;
 
 pub use serve::serve;
+pub(crate) use watch::TimingSettings;

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use carousel_protocol::command_table::{self, CommandId, Place};
+use carousel_protocol::command_table::{self, CommandId, CommandSpec, Place};
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Parsed, ReplyWriter, RequestParser, Version};
 use carousel_protocol::{Database, ShardId, key_slot};
 
 use super::batch::write_unknown;
 use super::scatter::slot_of;
-use crate::metrics::ShardMetrics;
+use super::watch::note_slow;
+use crate::shard::drive::ShardHandle;
 use crate::shard::{Hold, HoldState, Refusal, Request, Shard};
 use crate::{Now, limits};
 
@@ -34,6 +35,23 @@ pub struct RemoteBatch {
 
 /// Room in the log; see [`crate::shard::Room`].
 pub type LogRoom<'a> = dyn Fn(usize) -> Result<(), &'static str> + 'a;
+
+/// Requests of one command that are timed together; see [`super::watch`].
+struct Run {
+    /// The first one.
+    at: usize,
+    /// Their command; `None` before there is any.
+    spec: Option<&'static CommandSpec>,
+    count: u64,
+    since_ns: u64,
+}
+
+impl Run {
+    /// May a request of this command join?
+    fn takes(&self, spec: &'static CommandSpec, handle: &ShardHandle) -> bool {
+        self.spec.is_none_or(|own| own.id == spec.id && handle.timing().is_together(spec))
+    }
+}
 
 /// The answers, in request order.
 #[derive(Default, Debug)]
@@ -87,14 +105,17 @@ impl RemoteBatch {
         now: Now,
         park_ns: u64,
         hold_ns: u64,
-        metrics: &ShardMetrics,
+        handle: &ShardHandle,
         room: &LogRoom<'_>,
     ) -> Progress {
+        let mut run = Run { at: self.at, spec: None, count: 0, since_ns: now.mono_ns };
         while self.at < self.requests.len() {
-            if !self.execute_next(shard, now, park_ns, metrics, room) {
+            if !self.execute_next(shard, now, park_ns, handle, &mut run, room) {
+                self.note_time(&run, handle);
                 return Progress::Waiting;
             }
         }
+        self.note_time(&run, handle);
         if self.held.is_empty() {
             return Progress::Done;
         }
@@ -119,13 +140,37 @@ impl RemoteBatch {
         Progress::Done
     }
 
-    /// Executes the next request; false when it has to wait.
+    /// The requests of the run have been executed, in the time since it began; returns when it ended.
+    fn note_time(&self, run: &Run, handle: &ShardHandle) -> u64 {
+        let Some(spec) = run.spec else { return run.since_ns };
+        let (now, timing) = (handle.now(), handle.timing());
+        let spent_ns = now.mono_ns.saturating_sub(run.since_ns);
+        for _ in 0..run.count {
+            handle.metrics.took(spec.id, spent_ns / run.count, timing.distribution);
+        }
+        if timing.is_long(spent_ns / 1000) {
+            let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
+            let input = &self.requests[run.at..];
+            let parsed = parser.parse(input, &mut args);
+            assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "it was executed");
+            note_slow(handle, timing, spec, parser.argv(input, &args), (now, spent_ns), || {
+                let client = handle.node.clients.get(self.connection);
+                client
+                    .map(|client| (client.addr.to_string(), client.names().name.clone()))
+                    .unwrap_or_default()
+            });
+        }
+        now.mono_ns
+    }
+
+    /// Executes the next request, as the next one of `run` or of a new one; false when it has to wait.
     fn execute_next(
         &mut self,
         shard: &mut Shard,
         now: Now,
         park_ns: u64,
-        metrics: &ShardMetrics,
+        handle: &ShardHandle,
+        run: &mut Run,
         room: &LogRoom<'_>,
     ) -> bool {
         let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
@@ -141,7 +186,10 @@ impl RemoteBatch {
             self.at += consumed;
             return true;
         }
-        let reply = self.replies.ends.len();
+        if !run.takes(spec, handle) {
+            *run = Run { at: self.at, spec: None, count: 0, since_ns: self.note_time(run, handle) };
+        }
+        let (reply, metrics) = (self.replies.ends.len(), &handle.metrics);
         let out = &mut self.replies.bytes;
         let start = out.len();
         let slot = slot_of(spec, argv).unwrap_or(shard.slot_at(0));
@@ -160,7 +208,7 @@ impl RemoteBatch {
                 let holds = holds.into_iter().filter(|hold| *hold != Hold::None);
                 self.held.extend(holds.map(|hold| (hold, reply)));
                 if out.get(start) == Some(&b'-') {
-                    metrics.command_failed(spec.id);
+                    metrics.command_failed(spec.id, &out[start..]);
                 }
             }
             Err(refusal) => {
@@ -170,12 +218,14 @@ impl RemoteBatch {
                         return false;
                     }
                 }
-                metrics.command_rejected(spec.id);
-                ReplyWriter::new(out, self.version).error(&refusal.into_text());
+                let text = refusal.into_text();
+                metrics.command_rejected(spec.id, text.as_bytes());
+                ReplyWriter::new(out, self.version).error(&text);
             }
         }
         self.deadline_ns = None;
         self.replies.ends.push(self.replies.bytes.len());
+        (run.spec, run.count) = (Some(spec), run.count + 1);
         self.at += consumed;
         true
     }

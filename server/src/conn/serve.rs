@@ -8,7 +8,9 @@ use carousel_protocol::resp::{Argv, Limits, Parsed, ReplyWriter, RequestParser};
 use carousel_protocol::{ShardId, SlotId, key_slot};
 
 use super::batch::{Batch, Filling, Settled};
+use super::push;
 use super::scatter::{self, Gather, Source};
+use super::watch::Meter;
 use super::window::{Ahead, Window, WindowEnd};
 use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
@@ -21,7 +23,7 @@ use crate::{Now, limits};
 const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// Why a batch ended before its input did.
-enum Pause {
+pub(super) enum Pause {
     /// The rest of a request is missing; at least so many bytes.
     NeedInput(usize),
     /// The replies are many: the client should read before more are made for it.
@@ -44,25 +46,34 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
             connection.wait_until_settled().await;
         }
         if !connection.batch.out.is_empty() {
-            let metrics = &connection.handle.metrics;
-            metrics.writes.add(1);
-            metrics.net_out_bytes.add(connection.batch.out.len() as u64);
+            if !connection.begin_output() {
+                return;
+            }
             let (result, buffer) = writer.write_all(std::mem::take(&mut connection.batch.out)).await;
             if result.is_err() {
                 return;
             }
+            connection.end_output();
             connection.recycle(buffer);
         }
         match pause {
             Pause::NeedInput(more) => {
                 let buffer = connection.input_with_room(more);
-                let (result, buffer) = reader.read(buffer).await;
+                let (result, buffer) = match &connection.session.monitor {
+                    None => reader.read(buffer).await,
+                    Some(monitor) => {
+                        push::read_and_push(&mut reader, &mut writer, buffer, monitor.feed()).await
+                    }
+                };
                 connection.input = buffer;
                 match result {
                     Ok(bytes @ 1..) => {
                         connection.fit_room(bytes);
                         connection.handle.metrics.reads.add(1);
                         connection.handle.metrics.net_in_bytes.add(bytes as u64);
+                        if !connection.may_keep_input() {
+                            return;
+                        }
                     }
                     Ok(0) | Err(_) => return,
                 }
@@ -72,6 +83,9 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                 connection.handle.metrics.blocked_clients.add(1);
                 connection.handle.news().await;
                 connection.handle.metrics.blocked_clients.sub(1);
+                if connection.session.client.is_killed() {
+                    return;
+                }
             }
             Pause::Control(request) => {
                 if connection.ask_control(request).await.is_break() {
@@ -91,18 +105,20 @@ fn parser_limits(handle: &ShardHandle) -> Limits {
     Limits { bulk_bytes_max: handle.bulk_bytes_max(), ..Limits::default() }
 }
 
-struct Connection {
-    handle: Rc<ShardHandle>,
-    session: Session,
-    input: Vec<u8>,
+pub(super) struct Connection {
+    pub(super) handle: Rc<ShardHandle>,
+    pub(super) session: Session,
+    pub(super) input: Vec<u8>,
     /// Bytes of `input` that are done with.
-    done: usize,
+    pub(super) done: usize,
     /// Room to make for the next read: more for a client that fills what it gets, so that it costs fewer rounds.
     room: usize,
     /// Taken out while a batch is run.
     parser: Option<RequestParser>,
     window: Window,
-    batch: Batch,
+    pub(super) batch: Batch,
+    /// Requests are to be executed, their replies sent, and nothing else; see [`Self::look_around`].
+    pub(super) is_plain: bool,
     last_command: Option<CommandId>,
     /// Since when the next request waits, monotonic.
     parked_since_ns: Option<u64>,
@@ -120,6 +136,7 @@ impl Connection {
             parser: Some(parser),
             window: Window::default(),
             batch: Batch::default(),
+            is_plain: true,
             last_command: None,
             parked_since_ns: None,
         }
@@ -164,13 +181,14 @@ impl Connection {
 
     /// Executes requests until the input ends, one must wait, or the batch is full.
     fn run_batch(&mut self) -> Pause {
+        self.handle.refresh_settings();
         let now = self.handle.now();
         // Taken out for the time of the batch, so that requests can borrow from them.
         let input = std::mem::take(&mut self.input);
         let (mut parser, mut window) =
             (self.parser.take().expect("put back after each batch"), std::mem::take(&mut self.window));
         let pause = self.run_windows(now, &input, &mut parser, &mut window);
-        if matches!(pause, Pause::Parked | Pause::Control(_)) {
+        if matches!(pause, Pause::Parked | Pause::Control(_) | Pause::Full) {
             // It has been ahead of where the next batch begins.
             parser = RequestParser::new(parser_limits(&self.handle));
         }
@@ -191,8 +209,11 @@ impl Connection {
         parser: &mut RequestParser,
         window: &mut Window,
     ) -> Pause {
+        let mut meter = Meter::begin(now, &self.handle);
         loop {
             parser.set_authenticated(self.session.authenticated);
+            self.look_around(now);
+            meter.next_window();
             let end = window.parse(parser, input, self.done, !self.session.authenticated);
             {
                 let core = self.handle.core.borrow();
@@ -202,24 +223,37 @@ impl Connection {
             }
             for n in 0..window.len() {
                 let (request, argv) = window.get(parser, input, n);
+                let is_apart = meter.is_apart(request.spec);
+                if is_apart {
+                    self.time(&mut meter, window, n, parser, input);
+                }
                 if !argv.is_empty()
-                    && let ControlFlow::Break(pause) = self.run(now, request, argv)
+                    && let ControlFlow::Break(pause) = self.run_watched(now, request, argv)
                 {
                     if !matches!(pause, Pause::Parked) {
                         self.done = request.end;
                     }
+                    let executed = n + usize::from(!matches!(pause, Pause::Parked));
+                    self.time(&mut meter, window, executed, parser, input);
                     return pause;
                 }
                 self.done = request.end;
+                if is_apart {
+                    self.time(&mut meter, window, n + 1, parser, input);
+                }
+                if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX {
+                    self.time(&mut meter, window, n + 1, parser, input);
+                    return Pause::Full;
+                }
             }
+            self.time(&mut meter, window, window.len(), parser, input);
             match end {
                 WindowEnd::NeedInput(more) => return Pause::NeedInput(more),
                 WindowEnd::Malformed(error) => {
+                    let start = self.batch.out.len();
                     ReplyWriter::new(&mut self.batch.out, self.session.version).protocol_error(&error);
+                    self.handle.metrics.error(&self.batch.out[start..]);
                     return Pause::Close;
-                }
-                WindowEnd::Full if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX => {
-                    return Pause::Full;
                 }
                 WindowEnd::Full => {}
             }
@@ -228,7 +262,7 @@ impl Connection {
 
     /// Executes one request.
     #[inline]
-    fn run(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
+    pub(super) fn run(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
         let Some(spec) = request.spec else {
             return self.unknown_command(argv);
         };
@@ -264,8 +298,8 @@ impl Connection {
 
     /// Answers an error without having executed anything.
     #[cold]
-    fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
-        self.handle.metrics.command_rejected(spec.id);
+    pub(super) fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+        self.handle.metrics.command_rejected(spec.id, text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(text);
         ControlFlow::Continue(())
     }
@@ -379,7 +413,7 @@ impl Connection {
         match result {
             Ok(()) => {
                 if self.batch.out.get(start) == Some(&b'-') {
-                    self.handle.metrics.command_failed(spec.id);
+                    self.handle.metrics.command_failed(spec.id, &self.batch.out[start..]);
                 }
             }
             Err(refusal) => return self.refused(spec, refusal, now),
@@ -444,7 +478,7 @@ impl Connection {
             Vec::new()
         });
         if out.first() == Some(&b'-') {
-            self.handle.metrics.command_failed(spec.id);
+            self.handle.metrics.command_failed(spec.id, &out);
         }
         (out, holds)
     }
@@ -459,11 +493,13 @@ impl Connection {
 
     /// A command that needs only the connection and what the node publishes.
     fn run_here(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let start = self.batch.out.len();
         let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
         run_connection_command(spec, argv, &mut self.session, &self.handle.node, &mut reply, now);
-        if spec.id == CommandId::Config {
-            self.handle.settings_changed();
+        if self.batch.out.get(start) == Some(&b'-') {
+            self.handle.metrics.command_failed(spec.id, &self.batch.out[start..]);
         }
+        self.look_around(now);
         if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }
     }
 
@@ -484,8 +520,8 @@ impl Connection {
             let room = 128 - rest.len();
             rest.push_str(&format!("'{}' ", text(arg, room)));
         }
-        self.handle.metrics.errors.add(1);
         let text = format!("ERR unknown command '{name}', with args beginning with: {rest}");
+        self.handle.metrics.error(text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text);
         ControlFlow::Continue(())
     }
@@ -524,13 +560,17 @@ impl Connection {
     /// does for SHUTDOWN.
     async fn ask_control(&mut self, request: ControlRequest) -> ControlFlow<()> {
         let Some(answer) = self.handle.ask_control(request).await else { return ControlFlow::Break(()) };
+        let mark = self.batch.mark();
         let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
         match answer {
             Ok(json) => reply.bulk(json.as_bytes()),
             Err(text) => {
-                self.handle.metrics.errors.add(1);
+                self.handle.metrics.error(text.as_bytes());
                 reply.error(&text);
             }
+        }
+        if !self.wants_replies() {
+            self.batch.mute_since(mark);
         }
         ControlFlow::Continue(())
     }

@@ -38,6 +38,13 @@ pub(super) struct Ahead {
     inline: bool,
 }
 
+impl Ahead {
+    /// Its length.
+    pub(super) fn bytes(&self) -> usize {
+        self.end - self.start
+    }
+}
+
 /// Why a window ends.
 pub(super) enum WindowEnd {
     /// It is full: there may be more requests.
@@ -96,6 +103,12 @@ impl Window {
     /// Number of requests.
     pub(super) fn len(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Request `n`.
+    #[inline]
+    pub(super) fn ahead(&self, n: usize) -> Ahead {
+        self.requests[n]
     }
 
     /// Request `n` and its arguments.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use carousel_protocol::command_table::{self, CommandId};
@@ -32,6 +32,14 @@ pub struct Client {
     readonly: AtomicBool,
     no_evict: AtomicBool,
     no_touch: AtomicBool,
+    monitors: AtomicBool,
+    /// Bytes read and not executed yet.
+    input_bytes: AtomicUsize,
+    /// Bytes of replies that are being written.
+    output_bytes: AtomicUsize,
+    /// Since when these are more than they may be for long; 0 while they are not.
+    output_above_since_unix_ms: AtomicU64,
+    waiting: AtomicU8,
     names: Mutex<ClientNames>,
     killed: AtomicBool,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -47,6 +55,21 @@ pub struct ClientNames {
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_version: String,
 }
+
+/// How `CLIENT UNBLOCK` ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unblock {
+    /// As if its time were over.
+    Timeout,
+    /// With the error `UNBLOCKED`.
+    Error,
+}
+
+/// A client does not wait; it waits; it waits and is to stop, in one of two ways.
+const WAITS_NOT: u8 = 0;
+const WAITS: u8 = 1;
+const TO_TIME_OUT: u8 = 2;
+const TO_FAIL: u8 = 3;
 
 /// No command yet.
 const NO_COMMAND: u32 = u32::MAX;
@@ -120,14 +143,75 @@ impl Client {
         self.no_touch.store(on, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_monitors(&self, on: bool) {
+        self.monitors.store(on, Ordering::Relaxed);
+    }
+
+    /// Notes the bytes that were read and are not executed.
+    #[inline]
+    pub fn set_input(&self, bytes: usize) {
+        self.input_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that so many bytes of replies are being written from now on, 0 when that is done.
+    #[inline]
+    pub fn set_output(&self, bytes: usize) {
+        self.output_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of replies that the client has not taken yet.
+    pub fn output_bytes(&self) -> usize {
+        self.output_bytes.load(Ordering::Relaxed)
+    }
+
+    /// For how many ms it has let more than `limit` bytes wait, as far as somebody has been looking by this function.
+    pub fn output_above_ms(&self, limit: usize, now: Now) -> u64 {
+        if self.output_bytes() <= limit {
+            self.output_above_since_unix_ms.store(0, Ordering::Relaxed);
+            return 0;
+        }
+        match self.output_above_since_unix_ms.load(Ordering::Relaxed) {
+            0 => {
+                self.output_above_since_unix_ms.store(now.unix_ms, Ordering::Relaxed);
+                0
+            }
+            since => now.unix_ms.saturating_sub(since),
+        }
+    }
+
+    /// The client begins to wait in a blocking command, or ends it. What [`Self::unblock`] asked for before is forgotten.
+    pub fn set_waiting(&self, waits: bool) {
+        self.waiting.store(if waits { WAITS } else { WAITS_NOT }, Ordering::Release);
+    }
+
+    /// Asks a client to stop waiting; says whether it was waiting. Its connection looks at each turn.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let asked = match how {
+            Unblock::Timeout => TO_TIME_OUT,
+            Unblock::Error => TO_FAIL,
+        };
+        self.waiting.compare_exchange(WAITS, asked, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// How its wait is to end, where somebody asked for that.
+    pub fn unblocked(&self) -> Option<Unblock> {
+        match self.waiting.load(Ordering::Acquire) {
+            TO_TIME_OUT => Some(Unblock::Timeout),
+            TO_FAIL => Some(Unblock::Error),
+            _ => None,
+        }
+    }
+
     /// Its line in `CLIENT LIST`, as Redis 7.2 writes it, without a newline.
     pub fn line(&self, now: Now) -> String {
         let names = self.names().clone();
         let age_s = now.unix_ms.saturating_sub(self.created_unix_ms) / 1000;
         let idle_s = self.idle_ms(now) / 1000;
+        let (input, output) =
+            (self.input_bytes.load(Ordering::Relaxed), self.output_bytes.load(Ordering::Relaxed));
         format!(
             "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
-             qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} \
+             qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem={output} tot-mem={} events=r cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.addr,
@@ -135,6 +219,7 @@ impl Client {
             names.name,
             self.flags(),
             self.database.load(Ordering::Relaxed),
+            input + output,
             self.last_command_name(),
             if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
             names.lib_name,
@@ -145,6 +230,8 @@ impl Client {
     fn flags(&self) -> String {
         let all = [
             (self.is_killed(), 'A'),
+            (self.monitors.load(Ordering::Relaxed), 'O'),
+            (self.waiting.load(Ordering::Relaxed) != WAITS_NOT, 'b'),
             (self.readonly.load(Ordering::Relaxed), 'r'),
             (self.no_evict.load(Ordering::Relaxed), 'e'),
             (self.no_touch.load(Ordering::Relaxed), 'T'),
@@ -198,6 +285,11 @@ impl ClientRegistry {
             readonly: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            monitors: AtomicBool::new(false),
+            input_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            output_above_since_unix_ms: AtomicU64::new(0),
+            waiting: AtomicU8::new(WAITS_NOT),
             names: Mutex::default(),
             killed: AtomicBool::new(false),
             waker: OnceLock::new(),
@@ -220,6 +312,11 @@ impl ClientRegistry {
     /// All of them, by id.
     pub fn all(&self) -> Vec<Arc<Client>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// The client of that id.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.lock().get(&id).cloned()
     }
 
     /// Takes a client out, if it is still there; dropping its handle does the same.
@@ -296,6 +393,29 @@ mod tests {
         assert!(
             client.line(now).contains(" idle=0 flags=r ") && client.line(now).contains(" cmd=client|list ")
         );
+    }
+
+    #[test]
+    fn only_who_waits_can_be_told_to_stop() {
+        let (_registry, client) = registry_with_one();
+        assert!(!client.unblock(Unblock::Error) && client.unblocked().is_none());
+        client.set_waiting(true);
+        assert!(client.unblock(Unblock::Timeout) && !client.unblock(Unblock::Error));
+        assert_eq!(client.unblocked(), Some(Unblock::Timeout));
+        client.set_waiting(false);
+        assert_eq!(client.unblocked(), None);
+    }
+
+    #[test]
+    fn what_a_client_does_not_take_is_known_with_its_age() {
+        let (_registry, client) = registry_with_one();
+        let at = |unix_ms| Now { mono_ns: 0, unix_ms };
+        client.set_output(300);
+        assert_eq!((client.output_bytes(), client.output_above_ms(300, at(1000))), (300, 0));
+        assert_eq!([1000, 3500].map(|ms| client.output_above_ms(299, at(ms))), [0, 2500]);
+        assert!(client.line(at(3500)).contains(" obl=300 "));
+        client.set_output(10);
+        assert_eq!([3600, 9000].map(|ms| client.output_above_ms(299, at(ms))), [0, 0]);
     }
 
     #[test]

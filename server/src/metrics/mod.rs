@@ -3,24 +3,35 @@
 //! One [`NodeView`] is shared by all threads. Its owners publish into it; nothing on the data path waits for it.
 
 pub mod clients;
+mod histogram;
+mod latency;
 mod loading;
 mod map_view;
+mod monitors;
+mod pause;
 pub mod process;
 mod published;
 mod rates;
 mod shard;
+mod slowlog;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry};
+pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry, Unblock};
+pub use histogram::{Histogram, Times};
+pub use latency::{LatencyMonitor, Series, Spike};
 pub use loading::Loading;
 pub use map_view::{MapView, PrimaryRange};
+pub use monitors::{Feed, MonitorHandle, Monitors};
+pub use pause::{Pause, PauseKind};
 pub use published::{Cached, Published};
 pub use rates::Rates;
 pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
+pub use slowlog::{SlowEntry, SlowLog, revealed, shown_args};
 
 use carousel_protocol::ShardId;
+use carousel_protocol::command_table::{self, CommandId};
 
 use crate::Now;
 use crate::settings::Settings;
@@ -51,6 +62,8 @@ pub struct ProcessIdentity {
 #[derive(Default)]
 struct Baseline {
     totals: Totals,
+    /// By command.
+    times: Vec<Times>,
     clients_rejected: u64,
 }
 
@@ -66,6 +79,16 @@ pub struct NodeView {
     pub clients: Arc<ClientRegistry>,
     /// This process.
     pub process: ProcessIdentity,
+    /// What `CLIENT PAUSE` holds back.
+    pub pause: Pause,
+    /// Who watches what is executed.
+    pub monitors: Arc<Monitors>,
+    /// Commands that took long.
+    pub slowlog: SlowLog,
+    /// Spikes of latency.
+    pub latency: LatencyMonitor,
+    /// Switched off by `DEBUG SET-ACTIVE-EXPIRE 0`: keys whose time has come stay until somebody asks for them.
+    pub expires_actively: AtomicBool,
     /// A log could not be written or synced: writes are refused.
     pub log_failed: AtomicBool,
     /// How far the start has come.
@@ -86,6 +109,11 @@ impl NodeView {
             shards: (0..shard_count).map(|_| Arc::default()).collect(),
             clients: Arc::default(),
             process,
+            pause: Pause::default(),
+            monitors: Arc::default(),
+            slowlog: SlowLog::default(),
+            latency: LatencyMonitor::default(),
+            expires_actively: AtomicBool::new(true),
             log_failed: AtomicBool::new(false),
             loading: Loading::default(),
             baseline: Mutex::default(),
@@ -130,10 +158,23 @@ impl NodeView {
         Totals::of(&self.shards).since(&self.baseline().totals)
     }
 
+    /// How long a command's calls took since the last reset, over all shards.
+    pub fn times(&self, id: CommandId) -> Times {
+        let sum = self.times_ever(id);
+        self.baseline().times.get(id.index()).map_or_else(|| sum.clone(), |before| sum.since(before))
+    }
+
+    fn times_ever(&self, id: CommandId) -> Times {
+        let mut sum = Times::default();
+        self.shards.iter().for_each(|shard| sum.add(&shard.times(id)));
+        sum
+    }
+
     /// Starts the totals over, as `CONFIG RESETSTAT` does. The shards' own counters go on.
     pub fn reset_totals(&self) {
         *self.baseline() = Baseline {
             totals: Totals::of(&self.shards),
+            times: command_table::all().iter().map(|spec| self.times_ever(spec.id)).collect(),
             clients_rejected: self.clients_rejected.load(Ordering::Relaxed),
         };
     }
@@ -195,11 +236,14 @@ mod tests {
     fn a_reset_starts_totals_over_and_keeps_gauges() {
         let node = testing::node();
         node.shards[1].command(CommandId::Get);
+        node.shards[1].took(CommandId::Get, 10, true);
         node.shards[1].keys.set(5);
         node.reject_client();
         node.reset_totals();
         node.reject_client();
         node.shards[0].command(CommandId::Get);
+        node.shards[0].took(CommandId::Get, 10, true);
+        assert_eq!(node.times(CommandId::Get).total(), 1);
         assert_eq!((node.totals().commands, node.totals().keys, node.clients_rejected()), (1, 5, 1));
     }
 

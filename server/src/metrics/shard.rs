@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use carousel_protocol::command_table::{COMMAND_COUNT, CommandId};
 
+use super::histogram::{Histogram, Times};
 use crate::command::DatabaseKeys;
+
+/// Words that errors begin with, of which each shard tells at most so many apart; as in Redis.
+const ERROR_PREFIXES_MAX: usize = 128;
 
 /// A number that one thread writes and any thread reads. Writing costs a load and a store, no locked instruction.
 #[derive(Default)]
@@ -48,6 +52,7 @@ macro_rules! metrics {
             $($(#[$total_doc])* pub $total: Counter,)*
             commands_by_id: ByCommand,
             databases: Mutex<Vec<DatabaseKeys>>,
+            error_prefixes: Mutex<BTreeMap<String, u64>>,
         }
 
         /// Sums of the shards' metrics, perhaps a moment old.
@@ -59,6 +64,8 @@ macro_rules! metrics {
             pub by_command: Vec<CommandTotals>,
             /// The keys that clients see, by database; without those that have none.
             pub databases: Vec<DatabaseKeys>,
+            /// Error replies by their first word.
+            pub error_prefixes: BTreeMap<String, u64>,
         }
 
         impl Totals {
@@ -69,6 +76,7 @@ macro_rules! metrics {
                     $($total: shards.iter().map(|shard| shard.$total.get()).sum(),)*
                     by_command: (0..COMMAND_COUNT).map(|i| CommandTotals::of(shards, i)).collect(),
                     databases: databases_of(shards),
+                    error_prefixes: error_prefixes(shards),
                 }
             }
 
@@ -81,6 +89,12 @@ macro_rules! metrics {
                     $($total: self.$total.wrapping_sub(earlier.$total),)*
                     by_command: self.by_command.iter().enumerate().map(|(i, now)| now.since(before(i))).collect(),
                     databases: self.databases.clone(),
+                    error_prefixes: self
+                        .error_prefixes
+                        .iter()
+                        .map(|(word, now)| (word.clone(), now - earlier.error_prefixes.get(word).unwrap_or(&0)))
+                        .filter(|(_, count)| *count > 0)
+                        .collect(),
                 }
             }
         }
@@ -131,6 +145,10 @@ metrics! {
         reads,
         /// Writes to clients' sockets.
         writes,
+        /// Clients that were cut off for replies that they did not read.
+        clients_cut_for_output,
+        /// Clients that were cut off for a request that was too long.
+        clients_cut_for_input,
         /// Keys sent in transfers of slots.
         transfer_keys,
         /// Bytes sent in transfers of slots.
@@ -142,13 +160,32 @@ struct ByCommand {
     calls: [Counter; COMMAND_COUNT],
     failed: [Counter; COMMAND_COUNT],
     rejected: [Counter; COMMAND_COUNT],
+    nanos: [Counter; COMMAND_COUNT],
+    /// Made when the command is first timed.
+    times: [OnceLock<Box<Histogram>>; COMMAND_COUNT],
 }
 
 impl Default for ByCommand {
     fn default() -> Self {
         let counters = || std::array::from_fn(|_| Counter::default());
-        Self { calls: counters(), failed: counters(), rejected: counters() }
+        Self {
+            calls: counters(),
+            failed: counters(),
+            rejected: counters(),
+            nanos: counters(),
+            times: std::array::from_fn(|_| OnceLock::new()),
+        }
     }
+}
+
+fn error_prefixes(shards: &[Arc<ShardMetrics>]) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for shard in shards {
+        for (word, count) in shard.error_prefixes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            *sums.entry(word.clone()).or_default() += count;
+        }
+    }
+    sums
 }
 
 impl ShardMetrics {
@@ -164,16 +201,47 @@ impl ShardMetrics {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;
     }
 
-    /// Counts a request that executed and answered with an error.
-    pub fn command_failed(&self, id: CommandId) {
-        self.errors.add(1);
+    /// Counts a request that executed and answered with this error.
+    #[cold]
+    pub fn command_failed(&self, id: CommandId, error: &[u8]) {
+        self.error(error);
         self.commands_by_id.failed[id.index()].add(1);
     }
 
-    /// Counts a request that was refused before it executed.
-    pub fn command_rejected(&self, id: CommandId) {
-        self.errors.add(1);
+    /// Counts a request that was refused with this error before it executed.
+    #[cold]
+    pub fn command_rejected(&self, id: CommandId, error: &[u8]) {
+        self.error(error);
         self.commands_by_id.rejected[id.index()].add(1);
+    }
+
+    /// Counts an error reply, given with or without the `-` of the protocol.
+    #[cold]
+    pub fn error(&self, error: &[u8]) {
+        self.errors.add(1);
+        let text = error.strip_prefix(b"-").unwrap_or(error);
+        let word = text.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+        let word = String::from_utf8_lossy(&word[..word.len().min(32)]);
+        let mut prefixes = self.error_prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = prefixes.get_mut(&*word) {
+            *count += 1;
+        } else if prefixes.len() < ERROR_PREFIXES_MAX {
+            prefixes.insert(word.into_owned(), 1);
+        }
+    }
+
+    /// Notes how long a command took, in all and, where that is wanted, for its distribution.
+    #[inline]
+    pub fn took(&self, id: CommandId, ns: u64, distribution: bool) {
+        self.commands_by_id.nanos[id.index()].add(ns);
+        if distribution {
+            self.commands_by_id.times[id.index()].get_or_init(Box::default).record(ns);
+        }
+    }
+
+    /// How long a command's calls took.
+    pub fn times(&self, id: CommandId) -> Times {
+        self.commands_by_id.times[id.index()].get().map_or_else(Times::default, |times| times.counts())
     }
 }
 
@@ -198,6 +266,8 @@ pub struct CommandTotals {
     pub failed: u64,
     /// Requests refused before they executed.
     pub rejected: u64,
+    /// Time that their execution took, in ns.
+    pub nanos: u64,
 }
 
 impl CommandTotals {
@@ -205,7 +275,12 @@ impl CommandTotals {
         let sum = |of: fn(&ByCommand) -> &[Counter; COMMAND_COUNT]| {
             shards.iter().map(|shard| of(&shard.commands_by_id)[i].get()).sum()
         };
-        Self { calls: sum(|c| &c.calls), failed: sum(|c| &c.failed), rejected: sum(|c| &c.rejected) }
+        Self {
+            calls: sum(|c| &c.calls),
+            failed: sum(|c| &c.failed),
+            rejected: sum(|c| &c.rejected),
+            nanos: sum(|c| &c.nanos),
+        }
     }
 
     fn since(&self, earlier: Self) -> Self {
@@ -213,6 +288,7 @@ impl CommandTotals {
             calls: self.calls.wrapping_sub(earlier.calls),
             failed: self.failed.wrapping_sub(earlier.failed),
             rejected: self.rejected.wrapping_sub(earlier.rejected),
+            nanos: self.nanos.wrapping_sub(earlier.nanos),
         }
     }
 }
@@ -226,17 +302,37 @@ mod tests {
         let shards: [Arc<ShardMetrics>; 2] = Default::default();
         shards[0].command(CommandId::Get);
         shards[1].command(CommandId::Get);
-        shards[1].command_failed(CommandId::Set);
+        shards[1].command_failed(CommandId::Set, b"-WRONGTYPE Operation\r\n");
+        shards[0].command_rejected(CommandId::Set, b"ERR wrong number of arguments");
+        shards[0].error(b"-ERR unknown command\r\n");
+        shards[0].took(CommandId::Get, 1500, true);
+        shards[1].took(CommandId::Get, 500, false);
         shards[0].keys.set(3);
         let before = Totals::of(&shards);
-        assert_eq!((before.commands, before.errors, before.keys), (2, 1, 3));
-        assert_eq!(before.by_command[CommandId::Get.index()].calls, 2);
+        assert_eq!((before.commands, before.errors, before.keys), (2, 3, 3));
+        let get = before.by_command[CommandId::Get.index()];
+        assert_eq!((get.calls, get.nanos, shards[0].times(CommandId::Get).total()), (2, 2000, 1));
+        let prefixes: Vec<_> =
+            before.error_prefixes.iter().map(|(word, count)| (word.as_str(), *count)).collect();
+        assert_eq!(prefixes, [("ERR", 2), ("WRONGTYPE", 1)]);
         shards[0].command(CommandId::Get);
+        shards[0].error(b"OOM command not allowed");
         shards[0].keys.sub(1);
         let since = Totals::of(&shards).since(&before);
-        assert_eq!((since.commands, since.errors, since.keys), (1, 0, 2));
+        assert_eq!((since.commands, since.errors, since.keys), (1, 1, 2));
+        assert_eq!(since.error_prefixes.into_iter().collect::<Vec<_>>(), [("OOM".to_string(), 1)]);
         assert_eq!(since.by_command[CommandId::Get.index()].calls, 1);
         assert_eq!(Totals::of(&shards).since(&Totals::default()), Totals::of(&shards));
+    }
+
+    #[test]
+    fn made_up_errors_do_not_fill_the_memory() {
+        let shard = ShardMetrics::default();
+        (0..1000).for_each(|i| shard.error(format!("-{i:0>1000}").as_bytes()));
+        let totals = Totals::of(&[Arc::new(shard)]);
+        assert_eq!(totals.errors, 1000);
+        assert!(totals.error_prefixes.len() <= ERROR_PREFIXES_MAX);
+        assert!(totals.error_prefixes.keys().all(|word| word.len() <= 32));
     }
 
     #[test]

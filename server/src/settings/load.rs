@@ -147,7 +147,7 @@ impl Loader {
     fn directive(&mut self, name: &str, values: &[String]) -> Result<(), String> {
         if let Some(spec) = table::find(name) {
             let value = match (&spec.kind, values) {
-                (table::Kind::Words { .. }, values) => values.join(" "),
+                (table::Kind::Words { .. } | table::Kind::Composite { .. }, values) => values.join(" "),
                 (_, [value]) => value.clone(),
                 (_, []) => return Err(format!("a value is missing: {}", spec.values())),
                 (_, [_, _, ..]) => return Err("wrong number of arguments".into()),

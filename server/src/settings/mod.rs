@@ -6,6 +6,8 @@
 
 pub mod foreign;
 mod load;
+mod output_limits;
+mod percentiles;
 mod rewrite;
 pub mod table;
 mod words;
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 use carousel_protocol::PEER_PORT_OFFSET;
 
 pub use load::{Invocation, Loaded, SettingsError, help, invoke, version};
+pub use output_limits::{OutputLimit, OutputLimits};
+pub use percentiles::Percentiles;
 pub use rewrite::{RewriteError, rewrite_file};
 pub use table::{Kind, SettingSpec, TABLE, markdown};
 pub use words::{quote_word, split_words};
@@ -74,6 +78,20 @@ pub struct Settings {
     pub weight: u32,
     /// Bytes of the longest argument.
     pub proto_max_bulk_len: u64,
+    /// Microseconds from which on a command is in the slow log; negative for never.
+    pub slowlog_log_slower_than: i64,
+    /// Entries of the slow log.
+    pub slowlog_max_len: u64,
+    /// Milliseconds from which on something is a spike of latency; 0 for never.
+    pub latency_monitor_threshold_ms: u64,
+    /// Keep the distribution of the times of commands.
+    pub latency_tracking: bool,
+    /// Percentiles that `INFO latencystats` shows.
+    pub latency_percentiles: Percentiles,
+    /// Bytes of a client's requests that are not executed yet.
+    pub client_query_buffer_limit: u64,
+    /// Bytes of replies that clients may let wait.
+    pub client_output_buffer_limit: OutputLimits,
     /// Redis' settings that have no effect here, where they were given: what `CONFIG GET` shows.
     pub foreign: BTreeMap<&'static str, String>,
     /// The file that was read, if any; what `CONFIG REWRITE` rewrites.
@@ -108,6 +126,13 @@ impl Default for Settings {
             zone: String::new(),
             weight: 0,
             proto_max_bulk_len: 0,
+            slowlog_log_slower_than: 0,
+            slowlog_max_len: 0,
+            latency_monitor_threshold_ms: 0,
+            latency_tracking: false,
+            latency_percentiles: Percentiles::default(),
+            client_query_buffer_limit: 0,
+            client_output_buffer_limit: OutputLimits::default(),
             foreign: BTreeMap::new(),
             config_file: None,
         };

@@ -80,8 +80,10 @@ fn rewrite(text: &str, settings: &Settings) -> String {
 fn directive(spec: &SettingSpec, settings: &Settings) -> String {
     let value = spec.get(settings);
     match spec.kind {
-        Kind::Words { .. } => format!("{} {value}", spec.name),
+        Kind::Composite { .. } if value.is_empty() => format!("{} \"\"", spec.name),
+        Kind::Words { .. } | Kind::Composite { .. } => format!("{} {value}", spec.name),
         Kind::Integer { .. }
+        | Kind::Signed { .. }
         | Kind::Memory { .. }
         | Kind::YesNo { .. }
         | Kind::Choice { .. }

@@ -1,8 +1,8 @@
 //! The settings as rows of data, and reading and writing a value by its row.
 
-use super::{AppendFsync, LogLevel, RuntimeChoice, Settings, listen_address};
 use carousel_protocol::Database;
 
+use super::{AppendFsync, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address};
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
 /// What is said of a number that is none, in Redis' words.
@@ -39,6 +39,17 @@ pub enum Kind {
         /// Stores one within the bounds.
         set: fn(&mut Settings, u64),
     },
+    /// A whole number, perhaps negative.
+    Signed {
+        /// Least value.
+        min: i64,
+        /// Greatest value.
+        max: i64,
+        /// Reads it.
+        get: fn(&Settings) -> i64,
+        /// Stores one within the bounds.
+        set: fn(&mut Settings, i64),
+    },
     /// A number of bytes, which may be written with `k`, `kb`, `m`, `mb`, `g` or `gb`.
     Memory {
         /// Least value.
@@ -71,6 +82,15 @@ pub enum Kind {
         /// Reads it.
         get: fn(&Settings) -> String,
         /// Checks and stores it.
+        set: fn(&mut Settings, &str) -> Result<(), String>,
+    },
+    /// Several words with a form of their own.
+    Composite {
+        /// Their form.
+        form: &'static str,
+        /// Reads them.
+        get: fn(&Settings) -> String,
+        /// Checks and stores them.
         set: fn(&mut Settings, &str) -> Result<(), String>,
     },
     /// One or more words.
@@ -351,6 +371,86 @@ pub const TABLE: &[SettingSpec] = &[
         mutable: true,
         doc: "Longest argument of a request, and so the longest value.",
     },
+    SettingSpec {
+        name: "client-query-buffer-limit",
+        default: "1gb",
+        unit: "bytes",
+        kind: Kind::Memory {
+            min: BULK_BYTES_MIN,
+            max: i64::MAX as u64,
+            get: |settings| settings.client_query_buffer_limit,
+            set: |settings, value| settings.client_query_buffer_limit = value,
+        },
+        mutable: true,
+        doc: "Requests of a client that are read and not executed yet; whoever sends more is disconnected.",
+    },
+    SettingSpec {
+        name: "client-output-buffer-limit",
+        default: "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+        unit: "",
+        kind: Kind::Composite {
+            form: "class hard-bytes soft-bytes soft-seconds ...",
+            get: |settings| settings.client_output_buffer_limit.to_string(),
+            set: |settings, text| settings.client_output_buffer_limit.change(text),
+        },
+        mutable: true,
+        doc: "Replies that a client of a class lets wait: one that has more than the hard limit, or more than the soft limit \
+              for so many seconds, is disconnected. 0 is no limit. Only the class `normal` means something here. Whatever is set, \
+              a client that does not read its replies is not read from either.",
+    },
+    SettingSpec {
+        name: "slowlog-log-slower-than",
+        default: "10000",
+        unit: "µs",
+        kind: Kind::Signed {
+            min: -1,
+            max: i64::MAX,
+            get: |settings| settings.slowlog_log_slower_than,
+            set: |settings, value| settings.slowlog_log_slower_than = value,
+        },
+        mutable: true,
+        doc: "Commands that execute for at least so long are in SLOWLOG; 0 is all, -1 none. From 1000 on, the simplest commands of a \
+              pipeline are timed together, and the longest request stands for all of them.",
+    },
+    SettingSpec {
+        name: "slowlog-max-len",
+        default: "128",
+        unit: "entries",
+        kind: integer!(slowlog_max_len, 0, i64::MAX),
+        mutable: true,
+        doc: "Entries that SLOWLOG keeps.",
+    },
+    SettingSpec {
+        name: "latency-monitor-threshold",
+        default: "0",
+        unit: "ms",
+        kind: integer!(latency_monitor_threshold_ms, 0, i64::MAX),
+        mutable: true,
+        doc: "What takes at least so long is shown by LATENCY; 0 is nothing.",
+    },
+    SettingSpec {
+        name: "latency-tracking",
+        default: "yes",
+        unit: "",
+        kind: yes_no!(latency_tracking),
+        mutable: true,
+        doc: "Keep for each command how its times are distributed: for INFO latencystats and LATENCY HISTOGRAM.",
+    },
+    SettingSpec {
+        name: "latency-tracking-info-percentiles",
+        default: "50 99 99.9",
+        unit: "%",
+        kind: Kind::Composite {
+            form: "percentages",
+            get: |settings| settings.latency_percentiles.to_string(),
+            set: |settings, text| {
+                settings.latency_percentiles = Percentiles::parse(text)?;
+                Ok(())
+            },
+        },
+        mutable: true,
+        doc: "Percentiles that INFO latencystats shows.",
+    },
 ];
 
 /// The row of that name, in any case.
@@ -363,6 +463,8 @@ impl SettingSpec {
     pub fn get(&self, settings: &Settings) -> String {
         match &self.kind {
             Kind::Integer { get, .. } | Kind::Memory { get, .. } => get(settings).to_string(),
+            Kind::Signed { get, .. } => get(settings).to_string(),
+            Kind::Composite { get, .. } => get(settings),
             Kind::YesNo { get, .. } => if get(settings) { "yes" } else { "no" }.into(),
             Kind::Choice { names, get, .. } => names[get(settings)].into(),
             Kind::Text { get, .. } => get(settings),
@@ -377,6 +479,15 @@ impl SettingSpec {
                 let value = parse_integer(text).ok_or(NOT_AN_INTEGER)?;
                 set(settings, within(value, *min, *max)?);
             }
+            Kind::Signed { min, max, set, .. } => {
+                let value = parse_integer(text).ok_or(NOT_AN_INTEGER)?;
+                let bounds = i128::from(*min)..=i128::from(*max);
+                if !bounds.contains(&value) {
+                    return Err(format!("argument must be between {min} and {max} inclusive"));
+                }
+                set(settings, value as i64);
+            }
+            Kind::Composite { set, .. } => set(settings, text)?,
             Kind::Memory { min, max, set, .. } => {
                 let value = parse_memory(text).ok_or(NOT_MEMORY)?;
                 set(settings, within(i128::from(value), *min, *max)?);
@@ -405,7 +516,12 @@ impl SettingSpec {
     pub fn values(&self) -> String {
         match &self.kind {
             Kind::Integer { min, max, .. } if min == max => min.to_string(),
+            Kind::Integer { min, max, .. } if *max >= i64::MAX as u64 => format!("{min} or more"),
+            Kind::Signed { min, max: i64::MAX, .. } => format!("{min} or more"),
+            Kind::Memory { min, max, .. } if *max >= i64::MAX as u64 => format!("{} or more", memory(*min)),
             Kind::Integer { min, max, .. } => format!("{min}-{max}"),
+            Kind::Signed { min, max, .. } => format!("{min} to {max}"),
+            Kind::Composite { form, .. } => (*form).into(),
             Kind::Memory { min, max, .. } => format!("{}-{}", memory(*min), memory(*max)),
             Kind::YesNo { .. } => "yes, no".into(),
             Kind::Choice { names, .. } => names.join(", "),
@@ -449,7 +565,7 @@ fn parse_integer(text: &str) -> Option<i128> {
 }
 
 /// A number of bytes with Redis' units: `k` is 1000, `kb` 1024, and so on.
-fn parse_memory(text: &str) -> Option<u64> {
+pub(super) fn parse_memory(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let factor = match unit.to_ascii_lowercase().as_str() {

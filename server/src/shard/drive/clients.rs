@@ -40,6 +40,26 @@ impl ShardHandle {
         Ok(())
     }
 
+    /// Closes clients that let more replies wait, and for longer, than the setting `client-output-buffer-limit` allows.
+    pub(super) fn close_slow_readers(&self, now: Now) {
+        let limit = self.node.settings().client_output_buffer_limit.normal;
+        if limit.soft_bytes == 0 || limit.soft_s == 0 {
+            return;
+        }
+        for client in self.node.clients().all() {
+            let (soft_bytes, soft_ms) = (limit.soft_bytes as usize, u64::from(limit.soft_s) * 1000);
+            if client.shard == self.id && client.output_above_ms(soft_bytes, now) > soft_ms {
+                self.metrics.clients_cut_for_output.add(1);
+                tracing::warn!(
+                    client = %client.addr,
+                    bytes = client.output_bytes(),
+                    "a client has not read its replies for longer than client-output-buffer-limit allows: it is disconnected"
+                );
+                client.kill();
+            }
+        }
+    }
+
     /// Closes clients that have been silent for longer than the setting `timeout` allows.
     pub(super) fn close_idle_clients(&self, now: Now) {
         let timeout_ms = u64::from(self.node.settings().timeout_s) * 1000;

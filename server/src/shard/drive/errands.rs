@@ -81,7 +81,7 @@ impl ShardHandle {
             let progress = {
                 let mut core = self.core.borrow_mut();
                 let room = |bytes| self.log_room(bytes);
-                batch.advance(&mut core, now, self.park_ns(), self.hold_ns(), &self.metrics, &room)
+                batch.advance(&mut core, now, self.park_ns(), self.hold_ns(), self, &room)
             };
             if progress == Progress::Waiting {
                 return true;

@@ -31,6 +31,7 @@ use super::journal::Journal;
 use super::mailbox::{Mailbox, Sender};
 use super::slot::{LinkId, PeerIndex};
 use crate::Now;
+use crate::conn::TimingSettings;
 use crate::control::{ControlRequest, ToControl};
 use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::link::{LinkIn, LinkOut};
@@ -63,6 +64,11 @@ pub struct ShardHandle {
     park_ns: Cell<u64>,
     hold_ns: Cell<u64>,
     bulk_bytes_max: Cell<usize>,
+    /// Version of the settings that were read last.
+    settings_version: Cell<u64>,
+    timing: Cell<TimingSettings>,
+    input_bytes_max: Cell<usize>,
+    output_bytes_max: Cell<usize>,
     ticks_open: Cell<bool>,
     /// What is on disk is being read: only what Redis answers then is answered.
     is_loading: Cell<bool>,
@@ -111,12 +117,16 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         park_ns: Cell::new(0),
         hold_ns: Cell::new(0),
         bulk_bytes_max: Cell::new(0),
+        settings_version: Cell::new(0),
+        timing: Cell::default(),
+        input_bytes_max: Cell::new(0),
+        output_bytes_max: Cell::new(0),
         ticks_open: Cell::new(true),
         is_loading: Cell::new(is_loading),
         incarnation: Cell::default(),
     });
     handle.set_wall_clock();
-    handle.settings_changed();
+    handle.refresh_settings();
     R::spawn(turn_end::flush_loop::<R>(handle.clone()));
     R::spawn(tick::tick_loop::<R>(handle.clone()));
     R::spawn(tick::free_loop::<R>(handle.clone()));
@@ -209,9 +219,40 @@ impl ShardHandle {
         self.bulk_bytes_max.get()
     }
 
-    /// Reads settings that are used all the time again.
-    pub(crate) fn settings_changed(&self) {
+    /// How requests are timed.
+    #[inline]
+    pub(crate) fn timing(&self) -> TimingSettings {
+        self.timing.get()
+    }
+
+    /// Most bytes of a client's requests that are read and not executed.
+    #[inline]
+    pub(crate) fn input_bytes_max(&self) -> usize {
+        self.input_bytes_max.get()
+    }
+
+    /// Most bytes of a client's replies that are made and not sent; 0 for any number.
+    #[inline]
+    pub(crate) fn output_bytes_max(&self) -> usize {
+        self.output_bytes_max.get()
+    }
+
+    /// Reads the settings that are used all the time again, if they have changed.
+    #[inline]
+    pub(crate) fn refresh_settings(&self) {
+        let version = self.node.settings.version();
+        if self.settings_version.get() != version {
+            self.settings_version.set(version);
+            self.settings_changed();
+        }
+    }
+
+    #[cold]
+    fn settings_changed(&self) {
         let settings = self.node.settings();
+        self.timing.set(TimingSettings::of(&settings));
+        self.input_bytes_max.set(settings.client_query_buffer_limit as usize);
+        self.output_bytes_max.set(settings.client_output_buffer_limit.normal.hard_bytes as usize);
         self.park_ns.set(settings.handover_timeout_ms * 1_000_000);
         self.bulk_bytes_max.set(settings.proto_max_bulk_len as usize);
         self.hold_ns.set(settings.write_timeout_ms * 1_000_000);

@@ -1,6 +1,7 @@
 //! What a shard does from time to time: expiry, deadlines, and publishing what it counts.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use super::ShardHandle;
 use crate::runtime::Runtime;
@@ -34,16 +35,18 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         handle.set_wall_clock();
         let now = handle.now();
         let log_bytes = handle.core.borrow().turn_log_bytes() + limits::EXPIRE_LOG_BYTES;
-        let full = handle.log_room(log_bytes).is_err();
+        // While writes are paused, nothing changes by itself either.
+        let full = handle.log_room(log_bytes).is_err() || handle.node.pause.kind(now.unix_ms).is_some();
         handle.core.borrow_mut().set_log_full(full);
-        let mut more = !full;
+        let mut more = !full && handle.node.expires_actively.load(Ordering::Relaxed);
         while more {
             more = handle.core.borrow_mut().expire(now, limits::EXPIRE_KEYS_PER_STEP);
             handle.end_batch();
             R::yield_now().await;
         }
-        handle.settings_changed();
+        handle.refresh_settings();
         handle.close_idle_clients(now);
+        handle.close_slow_readers(now);
         handle.retry_log();
         handle.publish_metrics();
         if handle.core.borrow().is_reserved() {

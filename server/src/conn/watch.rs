@@ -1,0 +1,246 @@
+//! What surrounds the execution of a request: how long it took, who is told of it, whether it has to wait because clients
+//! are paused, and whether its reply is wanted at all.
+//!
+//! Two looks at a clock would cost more than a GET. So requests that are over at once are timed together: those of a
+//! window, or those between two that are timed for themselves, share the time evenly. While somebody asks for less than
+//! [`TOGETHER_MICROS_MIN`] with `slowlog-log-slower-than` or `latency-monitor-threshold`, each is timed for itself.
+
+use std::ops::ControlFlow;
+
+use carousel_protocol::command_table::{CommandId, CommandSpec, Flags};
+use carousel_protocol::resp::{Argv, RequestParser};
+
+use super::serve::{Connection, Pause};
+use super::window::{Ahead, Window};
+use crate::Now;
+use crate::command::monitor_line;
+use crate::command::session::Replies;
+use crate::metrics::{PauseKind, SlowEntry, shown_args};
+use crate::settings::Settings;
+use crate::shard::drive::ShardHandle;
+
+/// Thresholds below this have every request timed for itself.
+pub(crate) const TOGETHER_MICROS_MIN: u64 = 1000;
+
+/// What of a shard's settings says how requests are timed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct TimingSettings {
+    /// `slowlog-log-slower-than`, in µs; `None` for never.
+    pub(crate) slow_micros: Option<u64>,
+    /// `slowlog-max-len`.
+    pub(crate) slow_entries: usize,
+    /// `latency-monitor-threshold`, in ms; `None` for never.
+    pub(crate) spike_ms: Option<u64>,
+    /// `latency-tracking`.
+    pub(crate) distribution: bool,
+}
+
+impl TimingSettings {
+    /// As the settings have it.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            slow_micros: u64::try_from(settings.slowlog_log_slower_than).ok(),
+            slow_entries: settings.slowlog_max_len as usize,
+            spike_ms: (settings.latency_monitor_threshold_ms > 0)
+                .then_some(settings.latency_monitor_threshold_ms),
+            distribution: settings.latency_tracking,
+        }
+    }
+
+    /// May it share its time with others?
+    #[inline]
+    pub(super) fn is_together(self, spec: &CommandSpec) -> bool {
+        is_quick(spec) && self.slow_micros.is_none_or(|micros| micros >= TOGETHER_MICROS_MIN)
+    }
+
+    /// Did it take so long that it is to be noted?
+    pub(super) fn is_long(self, micros: u64) -> bool {
+        self.slow_micros.is_some_and(|least| micros >= least)
+            || self.spike_ms.is_some_and(|least| micros / 1000 >= least)
+    }
+}
+
+/// Times the requests of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Meter {
+    /// When the last timed request ended, on the shard's clock.
+    since_ns: u64,
+    /// The first request of the window that is not timed yet.
+    from: usize,
+    settings: TimingSettings,
+}
+
+/// Commands that are over at once, whatever they are asked: timed together.
+fn is_quick(spec: &CommandSpec) -> bool {
+    spec.keys.is_one()
+        && (spec.flags.contains(Flags::FAST)
+            || matches!(spec.id, CommandId::Set | CommandId::SetEx | CommandId::PSetEx))
+}
+
+impl Meter {
+    /// Begins with a batch.
+    pub(super) fn begin(now: Now, handle: &ShardHandle) -> Self {
+        Self { since_ns: now.mono_ns, from: 0, settings: handle.timing() }
+    }
+
+    /// A new window begins.
+    #[inline]
+    pub(super) fn next_window(&mut self) {
+        self.from = 0;
+    }
+
+    /// Is the request to be timed for itself?
+    #[inline]
+    pub(super) fn is_apart(&self, spec: Option<&CommandSpec>) -> bool {
+        spec.is_some_and(|spec| !self.settings.is_together(spec))
+    }
+}
+
+impl Connection {
+    /// The requests of the window before `end` that are not timed yet have been executed.
+    #[inline]
+    pub(super) fn time(
+        &self,
+        meter: &mut Meter,
+        window: &Window,
+        end: usize,
+        parser: &RequestParser,
+        input: &[u8],
+    ) {
+        let from = std::mem::replace(&mut meter.from, end);
+        if from == end {
+            return;
+        }
+        let now = self.handle.now();
+        let spent_ns = now.mono_ns.saturating_sub(meter.since_ns);
+        meter.since_ns = now.mono_ns;
+        let share_ns = spent_ns / (end - from) as u64;
+        for n in from..end {
+            let request = window.ahead(n);
+            // What another shard executes is timed there.
+            if let Some(spec) = request.spec
+                && request.slot.is_none_or(|slot| self.handle.owner(slot) == self.handle.id)
+            {
+                self.handle.metrics.took(spec.id, share_ns, meter.settings.distribution);
+            }
+        }
+        if meter.settings.is_long(spent_ns / 1000) {
+            self.note_long(meter.settings, window, from..end, parser, input, (now, spent_ns));
+        }
+    }
+
+    /// Notes what took long: of requests that were timed together the one with the most bytes.
+    #[cold]
+    fn note_long(
+        &self,
+        settings: TimingSettings,
+        window: &Window,
+        range: std::ops::Range<usize>,
+        parser: &RequestParser,
+        input: &[u8],
+        (now, spent_ns): (Now, u64),
+    ) {
+        let known = range.filter(|n| window.ahead(*n).spec.is_some());
+        let Some(n) = known.max_by_key(|n| window.ahead(*n).bytes()) else { return };
+        let (request, argv) = window.get(parser, input, n);
+        let spec = request.spec.expect("only known ones are looked at");
+        note_slow(&self.handle, settings, spec, argv, (now, spent_ns), || {
+            (self.session.client.addr.to_string(), self.session.client.names().name.clone())
+        });
+    }
+
+    /// Looks whether requests are only to be executed and their replies sent. Once per window, and when the connection
+    /// itself has changed what is asked here.
+    #[inline]
+    pub(super) fn look_around(&mut self, now: Now) {
+        let node = &self.handle.node;
+        self.is_plain = self.session.replies == Replies::On
+            && self.session.monitor.is_none()
+            && node.monitors.is_empty()
+            && node.pause.kind(now.unix_ms).is_none();
+    }
+
+    /// Executes one request, with what is to be done around it.
+    #[inline]
+    pub(super) fn run_watched(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
+        if self.is_plain { self.run(now, request, argv) } else { self.run_specially(now, request, argv) }
+    }
+
+    #[cold]
+    fn run_specially(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
+        if let Some(spec) = request.spec {
+            if self.is_paused(spec, argv, now) {
+                return ControlFlow::Break(Pause::Parked);
+            }
+            let is_served = spec.arity_ok(argv.len())
+                && (self.session.authenticated || spec.flags.contains(Flags::NOAUTH));
+            let is_data = spec.flags.contains(Flags::WRITE) || spec.flags.contains(Flags::READONLY);
+            if is_served && is_data && self.session.monitor.is_some() {
+                return self.refuse(spec, "ERR Replica can't interact with the keyspace");
+            }
+            if is_served
+                && !self.handle.node.monitors.is_empty()
+                && let Some(line) = monitor_line(spec, argv, &self.session, now)
+            {
+                self.handle.node.monitors.feed(&line);
+            }
+        }
+        let (wanted, mark) = (self.session.replies, self.batch.mark());
+        let flow = self.run(now, request, argv);
+        if matches!(flow, ControlFlow::Break(Pause::Parked)) {
+            return flow;
+        }
+        match wanted {
+            Replies::On => {}
+            // CLIENT REPLY ON is answered.
+            Replies::Off if self.session.replies == Replies::On => {}
+            Replies::Off => self.batch.mute_since(mark),
+            Replies::SkipNext => {
+                self.batch.mute_since(mark);
+                self.session.replies = Replies::On;
+            }
+        }
+        flow
+    }
+
+    fn is_paused(&self, spec: &CommandSpec, argv: Argv<'_>, now: Now) -> bool {
+        match self.handle.node.pause.kind(now.unix_ms) {
+            None => false,
+            Some(PauseKind::Writes) => spec.flags.contains(Flags::WRITE),
+            // Whoever paused all clients can change their mind.
+            Some(PauseKind::All) => {
+                spec.id != CommandId::Client
+                    || argv.len() < 2
+                    || !argv.get(1).eq_ignore_ascii_case(b"UNPAUSE")
+                        && !argv.get(1).eq_ignore_ascii_case(b"PAUSE")
+            }
+        }
+    }
+
+    /// The reply to what the control thread has answered, unless it is not wanted.
+    pub(super) fn wants_replies(&self) -> bool {
+        self.session.replies == Replies::On
+    }
+}
+
+/// Notes a command in the slow log and as a spike, where it took that long.
+#[cold]
+pub(super) fn note_slow(
+    handle: &ShardHandle,
+    settings: TimingSettings,
+    spec: &'static CommandSpec,
+    argv: Argv<'_>,
+    (now, spent_ns): (Now, u64),
+    client: impl FnOnce() -> (String, String),
+) {
+    let (micros, unix_s) = (spent_ns / 1000, now.unix_ms / 1000);
+    if settings.slow_micros.is_some_and(|least| micros >= least) {
+        let (addr, name) = client();
+        let entry = SlowEntry { id: 0, unix_s, micros, args: shown_args(spec, argv), addr, name };
+        handle.node.slowlog.push(entry, settings.slow_entries);
+    }
+    if settings.spike_ms.is_some_and(|least| micros / 1000 >= least) {
+        let event = if spec.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+        handle.node.latency.note(event, unix_s, micros / 1000);
+    }
+}

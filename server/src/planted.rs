@@ -8,6 +8,8 @@
 pub enum Bug {
     /// A write to the part of a slot that was sent already does not follow it in a transfer.
     DroppedTail,
+    /// What is done to a list while a transfer stands inside it follows as it is, not cut down to what was sent.
+    UncutSplice,
     /// A slot that is handed over is served until its new map arrives.
     SkippedFreeze,
     /// A freeze ends without an entry although the hand-over was proposed.

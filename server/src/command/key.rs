@@ -242,8 +242,9 @@ fn put_under(
     let at = exec.at(source);
     let to = exec.tables.key_at(key_slot(destination), database, destination);
     let mut copied = Vec::new();
+    let hasher = *exec.tables.hasher();
     let entry = exec.find(at, source).ok_or(CommandError::NoSuchKey)?;
-    effects_as(entry, destination, PIECE_BYTES, &mut |effect| effect.encode(&mut copied));
+    effects_as(entry, destination, &hasher, PIECE_BYTES, &mut |effect| effect.encode(&mut copied));
     let is_taken = exec.find(to, destination).is_some();
     if is_taken && taken == Taken::Refuse {
         return Ok(false);

@@ -41,7 +41,9 @@ mod tables;
 
 pub use databases::{DatabaseKeys, SlotKeys, WalkPosition};
 pub use effect::{Effect, EffectError, EffectIter, EffectSink, EffectsBuf, Items, ItemsBuf, ItemsIter};
-pub use effects_of::{effects_as, effects_of};
+pub use effects_of::{
+    ITEM_COST, ItemPosition, ItemsGiven, effects_as, expiry_effect, next_items, whole_effect,
+};
 pub use error::CommandError;
 pub use exec::{Exec, LogRoom, execute};
 pub use expire::ExpireCycle;

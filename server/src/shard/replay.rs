@@ -4,9 +4,9 @@ use carousel_protocol::{Epoch, Seq, SlotId};
 
 use super::Shard;
 use super::slot::{Incoming, LinkId, Role, Serve};
-use crate::command::{EffectError, EffectIter, SlotKeys, WalkPosition};
+use crate::command::{EffectError, EffectIter, SlotKeys};
 use crate::persist::record::{RecordHeader, RecordKind};
-use crate::transfer::source::cut_chunk;
+use crate::transfer::Walk;
 
 /// No link has this number: it marks a copy that the log is building.
 const FROM_LOG: LinkId = LinkId(u64::MAX);
@@ -165,10 +165,9 @@ impl Shard {
     }
 
     fn dump_keys(&self, slot: SlotId, write: &mut dyn FnMut(&[u8])) {
-        let mut next = Some(WalkPosition::START);
-        while let Some(position) = next {
-            let chunk = cut_chunk(&self.tables, slot, position, self.options.limits);
-            next = chunk.next;
+        let mut walk = Walk::new();
+        while !walk.is_done() {
+            let chunk = walk.step(&self.tables, slot, self.options.limits);
             chunk.parts.iter().for_each(|effects| write(effects));
         }
     }

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq};
 
-use crate::command::{SlotKeys, WalkPosition};
+use crate::command::SlotKeys;
 use crate::replication::EpochHistory;
+use crate::transfer::Walk;
 
 /// Index of a remote shard in `Shard::peers`: one that holds copies of slots led here.
 pub type PeerIndex = usize;
@@ -193,7 +194,7 @@ pub struct Follower {
 }
 
 /// How far a follower has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 pub enum FollowerState {
     /// No link, or refused.
     Detached,
@@ -201,8 +202,8 @@ pub enum FollowerState {
     Offered,
     /// Waits for its turn to be filled.
     WaitsForTransfer,
-    /// Being filled; keys below the position have been sent.
-    Filling(WalkPosition),
+    /// Being filled; what the walk has gone over has been sent.
+    Filling(Box<Walk>),
     /// Gets every record.
     InStep,
 }

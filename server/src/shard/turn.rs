@@ -12,7 +12,6 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 use super::slot::{FollowerState, LinkId, PeerIndex, Role, Serve, Slot};
 use super::{InFlight, Reservation, Shard, Standing};
 use crate::Now;
-use crate::command::{Effect, EffectIter, EffectsBuf, WalkPosition};
 use crate::persist::record::{RecordHeader, RecordKind, append_record};
 use crate::planted::{Bug, is_planted};
 use crate::replication::message::encode_record;
@@ -124,8 +123,8 @@ impl Shard {
             lead.effect_seq = seq;
         }
         let mut parts = Vec::new();
-        for follower in &lead.followers {
-            match follower.state {
+        for follower in &mut lead.followers {
+            match &mut follower.state {
                 FollowerState::InStep => {
                     let peer = &mut self.peers[follower.peer];
                     encode_record(&mut peer.out, &self.turn.log[start..end]);
@@ -138,35 +137,17 @@ impl Shard {
                         transfer_bytes: 0,
                     });
                 }
-                FollowerState::Filling(position) => parts.push((follower.peer, follower.attach, position)),
+                FollowerState::Filling(walk) => {
+                    let passed = walk.follow(payload, self.tables.hasher());
+                    if !passed.is_empty() && !is_planted(Bug::DroppedTail) {
+                        parts.push((follower.peer, follower.attach, passed));
+                    }
+                }
                 FollowerState::Detached | FollowerState::Offered | FollowerState::WaitsForTransfer => {}
             }
         }
-        for (peer, attach, position) in parts {
-            self.forward_effects(slot, peer, attach, position, payload);
-        }
-    }
-
-    /// Sends a follower that is being filled those effects whose keys it already has.
-    fn forward_effects(
-        &mut self,
-        slot: SlotId,
-        peer: PeerIndex,
-        attach: u64,
-        position: WalkPosition,
-        payload: &[u8],
-    ) {
-        let mut passed = EffectsBuf::default();
-        for effect in EffectIter::new(payload) {
-            let (database, effect) = effect.expect("own effects decode");
-            assert!(!matches!(effect, Effect::Swap { .. }), "a member of a cluster executes no SWAPDB");
-            let place = |key| WalkPosition::of_hash(database, self.tables.hasher().hash(key));
-            if effect.key().is_none_or(|key| place(key) < position) {
-                passed.push(database, &effect);
-            }
-        }
-        if passed.len_bytes() > 0 && !is_planted(Bug::DroppedTail) {
-            self.send_part(slot, peer, attach, passed.take().into());
+        for (peer, attach, passed) in parts {
+            self.send_part(slot, peer, attach, passed.into());
         }
     }
 

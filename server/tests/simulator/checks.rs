@@ -256,7 +256,11 @@ impl World {
                 let core = self.core_of(machine.id, slot);
                 if run.replicas.contains(&machine.id) {
                     let copy = content_of(core, slot);
-                    assert_eq!(copy, content, "slot {slot}: the copy of n{node} differs from the primary's");
+                    let differing = content.iter().filter(|(key, held)| copy.get(*key) != Some(held));
+                    let missing = copy.iter().filter(|(key, _)| !content.contains_key(*key));
+                    let keys: Vec<_> =
+                        differing.chain(missing).map(|((_, key), _)| String::from_utf8_lossy(key)).collect();
+                    assert!(keys.is_empty(), "slot {slot}: {keys:?} of n{node} differ from the primary's");
                 } else {
                     let replication = core.slot(slot).replication.as_ref();
                     assert!(

@@ -55,6 +55,8 @@ pub enum Task {
     Peek(usize, usize),
     /// Adds one to a counter, or reads it.
     Count(usize, bool),
+    /// Changes a big collection of the slot.
+    Stir(SlotId, Database, Vec<Vec<u8>>),
 }
 
 struct Current {
@@ -215,6 +217,7 @@ impl World {
                 let request = counter.kind.request(&counter.key, *incr);
                 (counter.slot, counter.database, request, counter.begin(*incr))
             }
+            Task::Stir(slot, database, args) => (*slot, *database, args.clone(), 0),
         };
         self.say(format_args!("c{client} slot {slot}: {}", show(&args)));
         let begun = self.now;
@@ -230,6 +233,11 @@ impl World {
                 (0..self.counters.len()).filter(|counter| !self.counters[*counter].retired).collect();
             let incr = self.scenario.phantoms || !self.rng.one_in(4);
             return Task::Count(self.rng.pick(&live), incr);
+        }
+        if self.rng.one_in(8) && !self.scenario.phantoms {
+            let slot = self.rng.pick(&self.scenario.hot_slots.clone());
+            let (database, now_ms) = (self.choose_database(None), self.unix_ms());
+            return Task::Stir(slot, database, super::stir::request(&mut self.rng, slot, now_ms));
         }
         if self.rng.below(100) < self.scenario.peeks && !self.scenario.phantoms {
             let live: Vec<_> = (0..self.cells.len()).filter(|cell| !self.cells[*cell].retired).collect();
@@ -470,6 +478,7 @@ impl World {
             Task::Own(_, op) => !matches!(op, CellOp::Get(_)),
             Task::Peek(..) => false,
             Task::Count(_, incr) => *incr,
+            Task::Stir(..) => true,
         };
         self.checks.counts.requests += u64::from(done);
         self.checks.counts.writes += u64::from(done && wrote);
@@ -512,6 +521,7 @@ impl World {
                     Outcome::Unknown | Outcome::Refused => Ok(()),
                 }
             }
+            Task::Stir(..) => Ok(()),
         };
         if let Err(why) = told {
             panic!("c{client}: {why}");

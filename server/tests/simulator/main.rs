@@ -24,6 +24,7 @@ mod random;
 mod recovery;
 mod run;
 mod scenario;
+mod stir;
 mod trace;
 mod world;
 
@@ -172,6 +173,7 @@ macro_rules! planted {
 
 planted! {
     a_dropped_tail_record_is_found: Plant::Core(Bug::DroppedTail);
+    an_uncut_splice_is_found: Plant::Core(Bug::UncutSplice);
     a_skipped_freeze_is_found: Plant::Core(Bug::SkippedFreeze);
     unfreezing_after_the_proposal_is_found: Plant::Core(Bug::UnfreezeAfterProposal);
     a_missing_epoch_check_is_found: Plant::Core(Bug::NoEpochCheck);

@@ -41,8 +41,8 @@ impl Plant {
         scenario.down_ns = (5 * MS, 60 * MS);
         let faults: &[(Fault, u64)] = match self {
             Self::Nothing => unreachable!("returned above"),
-            Self::Core(Bug::DroppedTail) => {
-                // Slots are sent key by key, so that writes come in between.
+            Self::Core(Bug::DroppedTail | Bug::UncutSplice) => {
+                // Slots are sent item by item, so that writes come in between.
                 scenario.limits = ShardLimits {
                     tail_bytes: 0,
                     chunk_keys: 1,

@@ -47,6 +47,12 @@ impl<'a> Iterator for ItemsIter<'a> {
     }
 }
 
+/// A score as an item; see [`ItemsBuf::push_score`].
+pub fn encode_score(score: f64) -> [u8; 8] {
+    assert!(!score.is_nan(), "no score is NaN");
+    (score + 0.0).to_le_bytes()
+}
+
 /// Items in the making.
 #[derive(Default)]
 pub struct ItemsBuf {
@@ -68,8 +74,7 @@ impl ItemsBuf {
     /// Appends a score; -0 as 0, as Redis has it in small sorted sets, so that equal scores are equal bytes.
     #[inline]
     pub fn push_score(&mut self, score: f64) {
-        assert!(!score.is_nan(), "no score is NaN");
-        self.push(&(score + 0.0).to_le_bytes());
+        self.push(&encode_score(score));
     }
 
     /// Their bytes.

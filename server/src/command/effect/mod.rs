@@ -11,7 +11,7 @@ mod sink;
 mod tests;
 
 pub use codec::{EffectError, EffectIter};
-pub use items::{Items, ItemsBuf, ItemsIter};
+pub use items::{Items, ItemsBuf, ItemsIter, encode_score};
 pub use sink::{EffectSink, EffectsBuf};
 
 use carousel_protocol::Database;

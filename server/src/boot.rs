@@ -12,6 +12,7 @@ use futures::channel::oneshot;
 use tokio::sync::mpsc;
 
 use crate::control::accept::listen;
+use crate::control::door::{Door, UnixDoor};
 use crate::control::{ControlSeat, FoundOnDisk, run_control};
 use crate::descriptors::clients_possible;
 use crate::limits::ShardLimits;
@@ -31,6 +32,8 @@ use crate::shard::{Shard, ShardOptions};
 /// One line for the operator: what is in the way and what to do.
 pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::Result<()> {
     let clients = listen(&settings, settings.port, "--port").map_err(anyhow::Error::msg)?;
+    let mut doors: Vec<Door> = clients.into_iter().map(Door::Tcp).collect();
+    doors.extend(UnixDoor::open(&settings).map_err(anyhow::Error::msg)?.map(Door::Unix));
     let peers = listen(&settings, settings.peer_port(), "--peer-port")
         .map_err(|error| anyhow!("for other nodes: {error}"))?;
     let selected = settings.runtime.select()?;
@@ -99,7 +102,7 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         view,
         shards: senders.clone(),
         mailbox: from_shards,
-        clients,
+        clients: doors,
         clients_possible,
         peers,
         dir,

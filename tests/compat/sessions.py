@@ -333,6 +333,38 @@ SESSIONS = {
         SLOWLOG RESET
         SLOWLOG GET 0
         MONITOR now
+        LATENCY
+        LATENCY NOSUCH
+        LATENCY LATEST
+        LATENCY LATEST now
+        LATENCY HISTORY command
+        LATENCY HISTORY
+        LATENCY RESET command
+        LATENCY RESET
+        LATENCY GRAPH nosuch
+        LATENCY HISTOGRAM nosuch
+        ROLE now
+        WAIT 0 0
+        WAIT 0 abc
+        WAIT abc 0
+        WAIT 0 -1
+        WAIT 0
+        ACL
+        ACL NOSUCH
+        ACL WHOAMI
+        ACL USERS
+        ACL GETUSER nobody
+        ACL CAT nosuch
+        ? ACL CAT
+        ? ACL LIST
+        ACL LOG RESET
+        ACL LOG
+        SHUTDOWN maybe
+        SHUTDOWN ABORT
+        SHUTDOWN SAVE NOSAVE
+        SHUTDOWN ABORT NOW
+        ? LOLWUT
+        ? LOLWUT VERSION 5
         CLIENT NO-EVICT on
         CLIENT NO-EVICT off
         CLIENT NO-EVICT maybe

@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import socket
+import stat
 import time
 
 import harness
@@ -221,3 +223,139 @@ def test_too_many_clients_are_told_so(both):
                 assert fourth.file.read() == b"-ERR max number of clients reached\r\n"
             assert second.call("PING") == b"+PONG\r\n"
         assert raw.call("CONFIG", "SET", "maxclients", 10_000) == b"+OK\r\n"
+
+
+@contextlib.contextmanager
+def own_node(*settings, shards=2):
+    """A node with settings of its own, in a workspace of its own."""
+    with harness.Workspace() as path:
+        node = harness.carousel(path, shards=shards)
+        node.argv += [str(word) for word in settings]
+        node.start()
+        try:
+            yield node
+        finally:
+            if node.child:
+                node.kill()
+
+
+class OverUnix(harness.Raw):
+    """A connection by a Unix socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(20)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rb")
+
+
+@pytest.mark.parametrize("runtime", ["uring", "epoll"])
+def test_clients_come_by_a_unix_socket(runtime, tmp_path):
+    path = tmp_path / "c.sock"
+    with own_node("--unixsocket", path, "--unixsocketperm", 700, "--runtime", runtime) as node:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        with OverUnix(path) as client, OverUnix(path) as other, harness.Raw(node.port) as tcp:
+            large = b"x" * 5_000_000
+            for raw in (client, other):
+                assert raw.call("SET", "large", large) == b"+OK\r\n"
+                assert raw.call("GET", "large") == b"$5000000\r\n" + large + b"\r\n"
+            line = client.call("CLIENT", "INFO").decode()
+            assert f" addr={path}:0 laddr={path}:0 " in line and " flags=U " in line
+            number = int(other.call("CLIENT", "ID")[1:])
+            assert tcp.call("CLIENT", "KILL", "ID", number) == b":1\r\n"
+            assert other.file.read() == b""
+            assert tcp.call("CLIENT", "KILL", "ADDR", f"{path}:0") == b":1\r\n"
+            assert client.file.read() == b""
+        node.stop()
+        assert not path.exists()
+
+
+def test_a_socket_left_by_a_dead_process_is_replaced(tmp_path):
+    path = tmp_path / "c.sock"
+    with own_node("--unixsocket", path) as node:
+        node.kill()
+        assert path.exists()
+        node.start()
+        with OverUnix(path) as client:
+            assert client.call("PING") == b"+PONG\r\n"
+
+
+def test_clients_without_a_descriptor_are_told_so_and_others_go_on():
+    with own_node(shards=1) as node:
+        node.kill()
+        node.argv = ["bash", "-c", 'ulimit -n 250; exec "$@"', "bash", *node.argv]
+        node.start()
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(harness.Raw(node.port)) for _ in range(100)]
+            answers = []
+            for client in clients:
+                with contextlib.suppress(ConnectionError):
+                    client.socket.sendall(harness.encode(["PING"]))
+                try:
+                    answers.append(client.reply())
+                except ConnectionError:
+                    answers.append(b"")  # The error was reset away by our own request.
+            assert answers.count(b"+PONG\r\n") >= 20
+            assert set(answers) <= {b"+PONG\r\n", b"-ERR max number of clients reached\r\n", b""}
+            assert len(set(answers)) > 1
+            assert clients[0].call("SET", "k", "v" * 100_000) == b"+OK\r\n"
+        # Those who went have their places freed at the server's next look.
+        harness.eventually("another is served", lambda: one_reply(node, "STRLEN", "k") == b":100000\r\n")
+        node.stop()
+
+
+def one_reply(node, *args):
+    with harness.Raw(node.port) as raw:
+        return raw.call(*args)
+
+
+def test_debug_is_for_those_who_may(redis_server):
+    with own_node() as node, harness.Raw(node.port) as raw:
+        assert raw.call("DEBUG", "SLEEP", 0).startswith(b"-ERR DEBUG command not allowed.")
+        assert raw.call("DEBUG", "OBJECT", "k").startswith(b"-ERR DEBUG command not allowed.")
+    with own_node("--enable-debug-command", "local") as node, harness.Raw(node.port) as raw:
+        raw.call("SET", "k", "12")
+        assert re.match(rb"\+Value at:0x\S+ refcount:1 encoding:int serializedlength:2 lru:\d+ ", raw.call("DEBUG", "OBJECT", "k"))
+        assert raw.call("DEBUG", "OBJECT", "none") == b"-ERR no such key\r\n"
+        raw.call("CONFIG", "SET", "latency-monitor-threshold", 100)
+        before = time.monotonic()
+        with another(raw) as other:
+            number = other.call("CLIENT", "ID")
+            raw.socket.sendall(harness.encode(["DEBUG", "SLEEP", "0.3"]))
+            # Another connection, perhaps on another shard, waits as well.
+            deadline = time.monotonic() + 5
+            while time.monotonic() - before < 0.29 and time.monotonic() < deadline:
+                assert other.call("CLIENT", "ID") == number
+        assert raw.reply() == b"+OK\r\n" and time.monotonic() - before >= 0.29
+        assert b"\r\nSLEEP\r\n" in raw.call("SLOWLOG", "GET", 1)
+        assert raw.call("LATENCY", "LATEST").startswith(b"*1\r\n*4\r\n$7\r\ncommand\r\n")
+
+
+@pytest.mark.parametrize("word", ["string", "integer", "double", "null", "array", "set", "map", "verbatim", "true", "false", "nosuch"])
+def test_debug_protocol_shows_all_types(word):
+    with harness.Workspace() as path:
+        reference = harness.reference(path)
+        reference.argv += ["--enable-debug-command", "yes"]
+        reference.start()
+        try:
+            with own_node("--enable-debug-command", "yes") as node:
+                with harness.Raw(node.port) as ours, harness.Raw(reference.port) as theirs:
+                    for version in (2, 3):
+                        answers = []
+                        for raw in (ours, theirs):
+                            raw.call("HELLO", version)
+                            answers.append(raw.call("DEBUG", "PROTOCOL", word))
+                        assert answers[0] == answers[1]
+        finally:
+            reference.kill()
+
+
+@pytest.mark.parametrize("appendfsync", ["everysec", "always", "no"])
+def test_waitaof_waits_for_the_disk(appendfsync):
+    with own_node("--appendfsync", appendfsync) as node, harness.Raw(node.port) as raw:
+        for n in range(20):
+            raw.call("SET", f"k{n}", n)
+        assert raw.call("WAITAOF", 1, 0, 10_000) == b"*2\r\n:1\r\n:0\r\n"
+        # In one batch with a write.
+        raw.socket.sendall(harness.encode(["SET", "k", 1]) + harness.encode(["WAITAOF", 1, 0, 0]) + harness.encode(["PING"]))
+        assert [raw.reply() for _ in range(3)] == [b"+OK\r\n", b"*2\r\n:1\r\n:0\r\n", b"+PONG\r\n"]

@@ -225,7 +225,7 @@ command_ids! {
     ZUnion ZInter ZDiff ZUnionStore ZInterStore ZDiffStore ZInterCard
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
     ReadOnly ReadWrite Asking Cluster Shutdown Carousel
-    Monitor SlowLog
+    Monitor SlowLog Latency Debug LolWut Role ReplicaOf SlaveOf Failover Wait WaitAof Acl
 }
 
 impl CommandId {

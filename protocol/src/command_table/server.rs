@@ -152,6 +152,9 @@ const COMMAND: &[SubcommandSpec] = &[
     SubcommandSpec::new("GETKEYS", AtLeast(3), Place::Connection)
         .flags(ALWAYS)
         .docs("2.8.13", "Extracts the key names from an arbitrary command."),
+    SubcommandSpec::new("GETKEYSANDFLAGS", AtLeast(3), Place::Connection)
+        .flags(ALWAYS)
+        .docs("7.0.0", "Extracts the key names and access flags for an arbitrary command."),
     SubcommandSpec::new("INFO", AtLeast(2), Place::Connection)
         .flags(ALWAYS)
         .docs("2.8.13", "Returns information about one, multiple or all commands."),

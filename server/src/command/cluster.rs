@@ -4,6 +4,8 @@
 //! same on all nodes that have the same map. Only primaries are shown, each under one address. A node that belongs to
 //! no cluster shows itself as the owner of all slots, at the address that the client reached it at.
 
+use std::net::Ipv4Addr;
+
 use carousel_protocol::command_table::CommandSpec;
 use carousel_protocol::resp::{Argv, ReplyWriter};
 use carousel_protocol::{NodeId, SlotId, key_slot};
@@ -58,7 +60,8 @@ impl Endpoint {
     /// This node, of no cluster: under its announced host, or else the one that the client used.
     fn lone(map: &MapView, session: &Session, settings: &Settings) -> Self {
         let host = match settings.cluster_announce_ip.as_str() {
-            "" => session.client.laddr.ip().to_string(),
+            // Who comes by a Unix socket is on this machine.
+            "" => session.client.laddr.ip().unwrap_or(Ipv4Addr::LOCALHOST.into()).to_string(),
             announced => announced.into(),
         };
         let (port, peer_port) = (settings.announced_port(), settings.peer_port());

@@ -11,7 +11,7 @@ use super::effect::{Effect, EffectSink};
 use super::error::CommandError;
 use super::list::{self, End, Missing};
 use super::tables::{KeyAt, Tables};
-use super::{bitfield, bitmap, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
+use super::{bitfield, bitmap, debug, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
 use crate::store::{EntryRef, View};
 use crate::{Now, limits};
 
@@ -260,6 +260,7 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         }
         CommandId::Persist => key::persist(exec, argv),
         CommandId::Object => key::object(exec, argv),
+        CommandId::Debug => debug::object(exec, argv),
         CommandId::Copy => key::copy(exec, argv),
         CommandId::Rename => key::rename(exec, argv),
         CommandId::Move => key::move_to(exec, argv),
@@ -374,7 +375,16 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         | CommandId::Shutdown
         | CommandId::Carousel
         | CommandId::Monitor
-        | CommandId::SlowLog => unreachable!("{} does not run on a shard", spec.name),
+        | CommandId::SlowLog
+        | CommandId::Latency
+        | CommandId::LolWut
+        | CommandId::Role
+        | CommandId::ReplicaOf
+        | CommandId::SlaveOf
+        | CommandId::Failover
+        | CommandId::Wait
+        | CommandId::WaitAof
+        | CommandId::Acl => unreachable!("{} does not run on a shard", spec.name),
         CommandId::Get
         | CommandId::Set
         | CommandId::MGet

@@ -27,7 +27,8 @@ pub(super) fn command(spec: &'static CommandSpec, argv: Argv<'_>, reply: &mut Re
         }
         "DOCS" => docs(argv, reply),
         "LIST" => list(argv, reply),
-        "GETKEYS" => get_keys(argv.skip(2), reply),
+        "GETKEYS" => get_keys(argv.skip(2), reply, Shown::Keys),
+        "GETKEYSANDFLAGS" => get_keys(argv.skip(2), reply, Shown::KeysAndFlags),
         "HELP" => help(reply, HELP),
         other => unreachable!("COMMAND {other} is in the table and has no handler"),
     }
@@ -151,7 +152,7 @@ impl Entry {
         let begin = |reply: &mut ReplyWriter<'_>, writes: bool, index: i64| {
             reply.map(3);
             reply.bulk(b"flags");
-            simple_set(reply, if writes { &["RW", "access", "update"] } else { &["RO", "access"] });
+            simple_set(reply, key_flags(writes));
             reply.bulk(b"begin_search");
             search_step(reply, "index", &[("index", index)]);
             reply.bulk(b"find_keys");
@@ -192,6 +193,11 @@ impl Entry {
             subcommands.iter().for_each(|sub| Self::Subcommand(spec, sub).write_docs(reply));
         }
     }
+}
+
+/// What is done to a key, in the words of key specifications.
+fn key_flags(writes: bool) -> &'static [&'static str] {
+    if writes { &["RW", "access", "update"] } else { &["RO", "access"] }
 }
 
 fn simple_set(reply: &mut ReplyWriter<'_>, words: &[&str]) {
@@ -249,8 +255,14 @@ fn list(argv: Argv<'_>, reply: &mut ReplyWriter<'_>) {
     names.iter().for_each(|name| reply.bulk(name.as_bytes()));
 }
 
+/// What is shown of a request.
+enum Shown {
+    Keys,
+    KeysAndFlags,
+}
+
 /// The keys of the request that follows, which must be a whole one.
-fn get_keys(request: Argv<'_>, reply: &mut ReplyWriter<'_>) {
+fn get_keys(request: Argv<'_>, reply: &mut ReplyWriter<'_>, shown: Shown) {
     let Some(spec) = command_table::lookup(request.get(0)) else {
         return reply.error("ERR Invalid command specified");
     };
@@ -268,7 +280,24 @@ fn get_keys(request: Argv<'_>, reply: &mut ReplyWriter<'_>) {
     }
     let indices = keys.indices(request.len(), |index| request.get(index));
     reply.array(indices.clone().count());
-    indices.for_each(|i| reply.bulk(request.get(i)));
+    let writes = match sub {
+        Some(sub) => sub.flags.contains(Flags::WRITE),
+        None => spec.flags.contains(Flags::WRITE),
+    };
+    for i in indices {
+        match shown {
+            Shown::Keys => reply.bulk(request.get(i)),
+            Shown::KeysAndFlags => {
+                // Keys that are counted behind a destination are only read, as is what SORT sorts.
+                let is_destination = i == keys.first as usize;
+                let is_read = keys.options_at > 0 && is_destination
+                    || keys.count_at > 0 && !keys.are_all_counted() && !is_destination;
+                reply.array(2);
+                reply.bulk(request.get(i));
+                simple_set(reply, key_flags(writes && !is_read));
+            }
+        }
+    }
 }
 
 const HELP: &str = "\
@@ -289,6 +318,8 @@ DOCS [<command-name> ...]
     commands are returned.
 GETKEYS <full-command>
     Return the keys from a full command.
+GETKEYSANDFLAGS <full-command>
+    Return the keys and the access flags from a full command.
 HELP
     Print this help.";
 

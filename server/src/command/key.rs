@@ -293,7 +293,7 @@ pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
 }
 
 /// How Redis would hold the value: what `OBJECT ENCODING` says.
-fn encoding(value: Value<'_>) -> &'static str {
+pub(super) fn encoding(value: Value<'_>) -> &'static str {
     match value {
         Value::String(text) => string::encoding(text),
         Value::List(ListRef::Packed(_))

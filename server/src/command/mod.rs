@@ -3,12 +3,14 @@
 //! A handler never sees a connection, a clock or the log. [`execute`] runs the commands whose place is a shard;
 //! facts about a command (arity, keys, flags, place) are rows of `carousel_protocol::command_table`.
 
+mod alone;
 mod bitfield;
 mod bitmap;
 mod client;
 mod cluster;
 mod connection;
 mod databases;
+mod debug;
 mod double;
 mod dump;
 mod effect;
@@ -24,6 +26,7 @@ mod info_commands;
 mod introspect;
 mod key;
 mod keyspace;
+mod latency;
 mod lcs;
 mod list;
 mod long_double;
@@ -39,7 +42,9 @@ mod sorted_set;
 mod string;
 mod tables;
 
+pub use alone::{WaitAof, wait_aof_reply};
 pub use databases::{DatabaseKeys, SlotKeys, WalkPosition};
+pub use debug::debug_refusal;
 pub use effect::{Effect, EffectError, EffectIter, EffectSink, EffectsBuf, Items, ItemsBuf, ItemsIter};
 pub use effects_of::{
     ITEM_COST, ItemPosition, ItemsGiven, effects_as, expiry_effect, next_items, whole_effect,

@@ -4,7 +4,8 @@ use carousel_protocol::Database;
 use carousel_protocol::command_table::{CommandId, CommandSpec, SubcommandSpec};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
-use super::{client, cluster, connection, info, introspect, monitor, server, slowlog};
+use super::alone::WaitAof;
+use super::{alone, client, cluster, connection, debug, info, introspect, latency, monitor, server, slowlog};
 use crate::Now;
 use crate::metrics::{ClientHandle, MonitorHandle, NodeView};
 use crate::settings::Settings;
@@ -25,6 +26,10 @@ pub struct Session {
     pub closing: bool,
     /// Which replies it wants.
     pub replies: Replies,
+    /// What the connection is to wait for before it answers `WAITAOF`.
+    pub wait_aof: Option<WaitAof>,
+    /// All shards are to stand still for so long before the reply leaves: `DEBUG SLEEP`.
+    pub standstill: Option<std::time::Duration>,
     /// Its place among those who watch all commands, after `MONITOR`.
     pub monitor: Option<MonitorHandle>,
 }
@@ -53,6 +58,8 @@ impl Session {
             closing: false,
             replies: Replies::On,
             monitor: None,
+            wait_aof: None,
+            standstill: None,
         }
     }
 
@@ -90,6 +97,18 @@ pub fn run_connection_command(
         CommandId::Reset => connection::reset(session, &node.settings(), reply),
         CommandId::Monitor => monitor::monitor(session, node, reply),
         CommandId::SlowLog => slowlog::slowlog(spec, argv, node, reply),
+        CommandId::Latency => latency::latency(spec, argv, node, reply, now),
+        CommandId::Debug => debug::debug(argv, session, node, reply),
+        CommandId::LolWut => alone::lolwut(reply),
+        CommandId::Role => alone::role(reply),
+        CommandId::ReplicaOf | CommandId::SlaveOf => alone::replica_of(argv, reply),
+        CommandId::Failover => alone::failover(reply),
+        CommandId::Wait => alone::wait(argv, node, reply),
+        CommandId::WaitAof => match alone::wait_aof(argv, node) {
+            Ok(wait) => session.wait_aof = Some(wait),
+            Err(text) => reply.error(text),
+        },
+        CommandId::Acl => alone::acl(spec, argv, node, reply),
         CommandId::Hello => connection::hello(argv, session, &node.settings(), reply),
         CommandId::Auth => connection::auth(argv, session, &node.settings(), reply),
         CommandId::Select => connection::select(argv, session, &node.settings(), reply),
@@ -191,7 +210,8 @@ pub(super) mod testing {
 
         /// Another client of the same node.
         pub(crate) fn of(node: Arc<NodeView>) -> Self {
-            let [addr, laddr] = ["10.9.8.7:5000", "10.1.1.1:6379"].map(|text| text.parse().unwrap());
+            let [addr, laddr] =
+                ["10.9.8.7:5000", "10.1.1.1:6379"].map(|text| text.parse::<std::net::SocketAddr>().unwrap());
             let now = Now { mono_ns: 0, unix_ms: 1_003_000 };
             let client = node.clients.register(addr, laddr, ShardId(0), now);
             let session = Session::new(client, &node.settings());

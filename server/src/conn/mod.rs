@@ -10,6 +10,7 @@ mod push;
 pub mod remote;
 mod scatter;
 mod serve;
+mod sync;
 mod watch;
 mod window;
 

@@ -27,6 +27,7 @@ pub(super) fn shard_of(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> 
         CommandId::Scan => {
             parse_scan_cursor(argv.get(1)).map(|cursor| scan_cursor_shard(cursor, shard_count))
         }
+        CommandId::Debug if argv.len() > 2 => Some(ShardId::of_slot(key_slot(argv.get(2)), shard_count)),
         _ => (argv.len() > 2)
             .then(|| parse_i64(argv.get(2)))
             .flatten()

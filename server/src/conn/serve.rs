@@ -12,6 +12,7 @@ use super::push;
 use super::scatter::{self, Gather, Source};
 use super::watch::Meter;
 use super::window::{Ahead, Window, WindowEnd};
+use crate::command::WaitAof;
 use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
 use crate::runtime::{Reader, Runtime, Stream, Writer};
@@ -32,6 +33,8 @@ pub(super) enum Pause {
     Parked,
     /// The last request is answered by the control thread.
     Control(ControlRequest),
+    /// The last request is answered when the logs are synced.
+    Sync(WaitAof),
     /// Nothing more is read from this client.
     Close,
 }
@@ -92,6 +95,7 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                     return;
                 }
             }
+            Pause::Sync(wait) => connection.wait_for_sync::<R>(wait).await,
             Pause::Close => {
                 // The client may not have read its error yet; a close with unread input would reset it away.
                 let _ = writer.shutdown().await;
@@ -188,7 +192,7 @@ impl Connection {
         let (mut parser, mut window) =
             (self.parser.take().expect("put back after each batch"), std::mem::take(&mut self.window));
         let pause = self.run_windows(now, &input, &mut parser, &mut window);
-        if matches!(pause, Pause::Parked | Pause::Control(_) | Pause::Full) {
+        if matches!(pause, Pause::Parked | Pause::Control(_) | Pause::Sync(_) | Pause::Full) {
             // It has been ahead of where the next batch begins.
             parser = RequestParser::new(parser_limits(&self.handle));
         }
@@ -382,6 +386,9 @@ impl Connection {
 
     /// A command on a shard's own state, whoever leads its slots: SCAN, COUNTKEYSINSLOT.
     fn run_on_shard(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
+        if let Some(text) = self.refusal_of(spec) {
+            return self.refuse(spec, text);
+        }
         let owner = scatter::shard_of(spec, argv, self.handle.shard_count);
         if owner != self.handle.id {
             self.send_whole(owner, argv);
@@ -499,7 +506,10 @@ impl Connection {
         if self.batch.out.get(start) == Some(&b'-') {
             self.handle.metrics.command_failed(spec.id, &self.batch.out[start..]);
         }
-        self.look_around(now);
+        self.after_own_command(now);
+        if let Some(wait) = self.session.wait_aof.take() {
+            return ControlFlow::Break(Pause::Sync(wait));
+        }
         if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }
     }
 

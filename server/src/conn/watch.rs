@@ -13,8 +13,8 @@ use carousel_protocol::resp::{Argv, RequestParser};
 use super::serve::{Connection, Pause};
 use super::window::{Ahead, Window};
 use crate::Now;
-use crate::command::monitor_line;
 use crate::command::session::Replies;
+use crate::command::{debug_refusal, monitor_line};
 use crate::metrics::{PauseKind, SlowEntry, shown_args};
 use crate::settings::Settings;
 use crate::shard::drive::ShardHandle;
@@ -158,6 +158,19 @@ impl Connection {
             && self.session.monitor.is_none()
             && node.monitors.is_empty()
             && node.pause.kind(now.unix_ms).is_none();
+    }
+
+    /// A command has been executed on the connection itself, and may have changed what is to be done around the next ones.
+    pub(super) fn after_own_command(&mut self, now: Now) {
+        self.look_around(now);
+        if let Some(duration) = self.session.standstill.take() {
+            self.handle.stand_still(duration);
+        }
+    }
+
+    /// Why the client may not have a command executed that no check of its row forbids.
+    pub(super) fn refusal_of(&self, spec: &CommandSpec) -> Option<&'static str> {
+        (spec.id == CommandId::Debug).then(|| debug_refusal(&self.session, &self.handle.node)).flatten()
     }
 
     /// Executes one request, with what is to be done around it.

@@ -8,6 +8,7 @@ pub mod accept;
 mod activate;
 mod admin;
 mod changes;
+pub mod door;
 mod loading;
 mod node_rpc;
 mod probe;

@@ -55,11 +55,7 @@ impl ControlRequest {
     /// The text of an error reply.
     pub fn parse(spec: &CommandSpec, argv: Argv<'_>) -> Result<Self, String> {
         if spec.id == CommandId::Shutdown {
-            return match argv.len() {
-                1 => Ok(Self::Shutdown),
-                2 if is(argv.get(1), "NOSAVE") || is(argv.get(1), "SAVE") => Ok(Self::Shutdown),
-                _ => Err("ERR syntax error".into()),
-            };
+            return shutdown(argv);
         }
         let sub = argv.get(1);
         let rest: Vec<String> =
@@ -85,6 +81,26 @@ impl ControlRequest {
             )),
         }
     }
+}
+
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] | ABORT`. What was acknowledged is in the log in any case, so that there is nothing
+/// to save, nothing to wait for and nothing that would have to be forced; nor does a shutdown take so long that it could
+/// be called off.
+fn shutdown(argv: Argv<'_>) -> Result<ControlRequest, String> {
+    let (mut save, mut nosave, mut other, mut abort) = (false, false, false, false);
+    for word in argv.skip(1).iter() {
+        match () {
+            () if is(word, "SAVE") => save = true,
+            () if is(word, "NOSAVE") => nosave = true,
+            () if is(word, "NOW") || is(word, "FORCE") => other = true,
+            () if is(word, "ABORT") => abort = true,
+            () => return Err("ERR syntax error".into()),
+        }
+    }
+    if save && nosave || abort && (save || nosave || other) {
+        return Err("ERR syntax error".into());
+    }
+    if abort { Err("ERR No shutdown in progress.".into()) } else { Ok(ControlRequest::Shutdown) }
 }
 
 fn is(arg: &[u8], word: &str) -> bool {

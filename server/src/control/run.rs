@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use super::accept::{ClientPlaces, accept_clients};
 use super::activate::FoundOnDisk;
 use super::changes::propose_changes;
+use super::door::Door;
 use super::loading::load_shards;
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, encode, seal_here};
 use super::publish::Publisher;
@@ -44,7 +45,7 @@ pub struct ControlSeat {
     /// Messages from connections and shards.
     pub mailbox: mpsc::UnboundedReceiver<ToControl>,
     /// Sockets for clients.
-    pub clients: Vec<TcpListener>,
+    pub clients: Vec<Door>,
     /// Clients that there are descriptors for.
     pub clients_possible: usize,
     /// Sockets for other nodes.
@@ -116,9 +117,9 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
         set_log_level,
     } = seat;
     let mut log_level = LogLevelWatch { applied: view.settings().loglevel, apply: set_log_level };
-    let places = ClientPlaces::new(clients_possible);
-    for listener in clients {
-        tokio::spawn(accept_clients(listener, shards.clone(), view.clone(), places.clone()));
+    let places = ClientPlaces::new(clients_possible, shards.len());
+    for door in clients {
+        tokio::spawn(accept_clients(door, shards.clone(), view.clone(), places.clone()));
     }
     let loaded = load_shards(dir, options, &view, &shards, &mut mailbox).await?;
     let Some(mut found) = loaded else { return Ok(None) };

@@ -3,7 +3,8 @@
 //! Touched when a client comes and goes; while it is there, its connection writes a few atomics per batch.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -12,14 +13,57 @@ use carousel_protocol::{Database, ShardId};
 
 use crate::Now;
 
+/// One end of a client's connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientAddr {
+    /// Address and port.
+    Tcp(SocketAddr),
+    /// Path of the Unix socket that clients of this machine connect to; both ends are named by it.
+    Unix(Arc<str>),
+}
+
+impl ClientAddr {
+    /// Is it on this machine for certain?
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(addr) => addr.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// The IP address, if it has one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(addr) => Some(addr.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// IPv4 clients of an IPv6 socket are shown by their IPv4 address.
+impl From<SocketAddr> for ClientAddr {
+    fn from(addr: SocketAddr) -> Self {
+        Self::Tcp(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+    }
+}
+
+impl fmt::Display for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "{path}:0"),
+        }
+    }
+}
+
 /// One connected client.
 pub struct Client {
     /// Never used twice by a process, starts with 1.
     pub id: u64,
     /// Its address.
-    pub addr: SocketAddr,
+    pub addr: ClientAddr,
     /// The address that it connected to.
-    pub laddr: SocketAddr,
+    pub laddr: ClientAddr,
     /// The shard whose thread serves it.
     pub shard: ShardId,
     /// When it connected.
@@ -96,6 +140,11 @@ impl Client {
     /// Milliseconds since the last [`Self::note`]; what the setting `timeout` is compared with.
     pub fn idle_ms(&self, now: Now) -> u64 {
         now.unix_ms.saturating_sub(self.last_active_unix_ms.load(Ordering::Relaxed))
+    }
+
+    /// May the setting `timeout` end it? Not while it waits for something, or watches.
+    pub fn may_be_idle(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) != WAITS_NOT || self.monitors.load(Ordering::Relaxed)
     }
 
     /// Must its connection end? Its loop looks after each wake-up.
@@ -232,6 +281,7 @@ impl Client {
             (self.is_killed(), 'A'),
             (self.monitors.load(Ordering::Relaxed), 'O'),
             (self.waiting.load(Ordering::Relaxed) != WAITS_NOT, 'b'),
+            (matches!(self.addr, ClientAddr::Unix(_)), 'U'),
             (self.readonly.load(Ordering::Relaxed), 'r'),
             (self.no_evict.load(Ordering::Relaxed), 'e'),
             (self.no_touch.load(Ordering::Relaxed), 'T'),
@@ -267,15 +317,15 @@ impl ClientRegistry {
     /// Enters a client that just connected; it leaves when the handle is dropped.
     pub fn register(
         self: &Arc<Self>,
-        addr: SocketAddr,
-        laddr: SocketAddr,
+        addr: impl Into<ClientAddr>,
+        laddr: impl Into<ClientAddr>,
         shard: ShardId,
         now: Now,
     ) -> ClientHandle {
         let client = Arc::new(Client {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
-            addr: canonical(addr),
-            laddr: canonical(laddr),
+            addr: addr.into(),
+            laddr: laddr.into(),
             shard,
             created_unix_ms: now.unix_ms,
             last_active_unix_ms: AtomicU64::new(now.unix_ms),
@@ -331,11 +381,6 @@ impl ClientRegistry {
     }
 }
 
-/// IPv4 clients of an IPv6 socket are shown by their IPv4 address.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
 /// A client's entry in the registry, held by its connection.
 pub struct ClientHandle {
     registry: Arc<ClientRegistry>,
@@ -362,7 +407,8 @@ mod tests {
 
     fn registry_with_one() -> (Arc<ClientRegistry>, ClientHandle) {
         let registry = Arc::new(ClientRegistry::default());
-        let [addr, laddr] = ["[::ffff:10.0.0.1]:5000", "127.0.0.1:6379"].map(|text| text.parse().unwrap());
+        let [addr, laddr] =
+            ["[::ffff:10.0.0.1]:5000", "127.0.0.1:6379"].map(|text| text.parse::<SocketAddr>().unwrap());
         let handle = registry.register(addr, laddr, ShardId(0), Now { mono_ns: 0, unix_ms: 1000 });
         (registry, handle)
     }
@@ -393,6 +439,20 @@ mod tests {
         assert!(
             client.line(now).contains(" idle=0 flags=r ") && client.line(now).contains(" cmd=client|list ")
         );
+    }
+
+    #[test]
+    fn a_client_of_a_unix_socket_is_shown_as_in_redis() {
+        let registry = Arc::new(ClientRegistry::default());
+        let path = ClientAddr::Unix("/run/c.sock".into());
+        let now = Now { mono_ns: 0, unix_ms: 1000 };
+        let client = registry.register(path.clone(), path, ShardId(0), now);
+        let line = client.line(now);
+        assert!(
+            line.contains(" addr=/run/c.sock:0 laddr=/run/c.sock:0 ") && line.contains(" flags=U "),
+            "{line}"
+        );
+        assert!(client.addr.is_local() && client.laddr.ip().is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod slowlog;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use clients::{Client, ClientHandle, ClientNames, ClientRegistry, Unblock};
+pub use clients::{Client, ClientAddr, ClientHandle, ClientNames, ClientRegistry, Unblock};
 pub use histogram::{Histogram, Times};
 pub use latency::{LatencyMonitor, Series, Spike};
 pub use loading::Loading;

@@ -49,7 +49,7 @@ impl Runtime for Epoll {
 
     fn adopt(stream: std::net::TcpStream) -> io::Result<EpollStream> {
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
+        super::set_nodelay(&stream)?;
         Ok(EpollStream { stream: TcpStream::from_std(stream)? })
     }
 

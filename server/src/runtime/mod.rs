@@ -75,7 +75,8 @@ pub trait Runtime: Sized + 'static {
     /// Lets every other ready task run first.
     fn yield_now() -> impl Future<Output = ()> + 'static;
 
-    /// Takes over a connected socket, in blocking mode or not, and sets `TCP_NODELAY`.
+    /// Takes over a connected socket, in blocking mode or not, and sets `TCP_NODELAY`. A connected Unix socket may be
+    /// given as well, by its descriptor.
     ///
     /// Errors: those of `setsockopt` and `fcntl`, and registering it with the event loop.
     fn adopt(stream: std::net::TcpStream) -> io::Result<Self::Stream>;
@@ -128,6 +129,17 @@ pub trait Writer: 'static {
 /// The error of a read into a buffer without spare capacity: it could not tell "no room" from "end of stream".
 fn no_room() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "read into a buffer without spare capacity")
+}
+
+/// Sends at once what is written, where the protocol could wait for more.
+fn set_nodelay(stream: &std::net::TcpStream) -> io::Result<()> {
+    match stream.set_nodelay(true) {
+        // A Unix socket never waits.
+        Err(error) if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::OPNOTSUPP) => {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// `shutdown(2)` on a connection that is gone already has nothing left to do.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::foreign::{self, Verdict};
 use super::{Settings, TABLE, split_words, table};
+use crate::command::{Case, glob_match};
 use crate::limits::INCLUDE_DEPTH_MAX;
 
 /// What the arguments ask for.
@@ -84,6 +85,9 @@ pub fn invoke(args: impl IntoIterator<Item = String>) -> Result<Invocation, Sett
     let fail = |reason| SettingsError { place: "settings".into(), reason };
     loader.settings.check().map_err(fail)?;
     loader.settings.dir = absolute(&loader.settings.dir)?;
+    if !loader.settings.unixsocket.is_empty() {
+        loader.settings.unixsocket = absolute(Path::new(&loader.settings.unixsocket))?.display().to_string();
+    }
     Ok(Invocation::Run(Box::new(Loaded { settings: loader.settings, warnings: loader.warnings })))
 }
 
@@ -118,7 +122,9 @@ impl Loader {
                 let [target] = values else {
                     return Err(fail(place(), "include takes one file".into()));
                 };
-                self.file(&absolute(Path::new(target))?, depth + 1)?;
+                for path in included(&absolute(Path::new(target))?).map_err(|reason| fail(place(), reason))? {
+                    self.file(&path, depth + 1)?;
+                }
                 continue;
             }
             self.directive(name, values)
@@ -179,6 +185,27 @@ impl Loader {
     }
 }
 
+/// The files that an `include` names: its last part may be a pattern, which may match none.
+fn included(target: &Path) -> Result<Vec<PathBuf>, String> {
+    let (Some(folder), Some(pattern)) = (target.parent(), target.file_name()) else {
+        return Err(format!("include: '{}' is no file", target.display()));
+    };
+    let pattern = pattern.as_encoded_bytes();
+    if !pattern.iter().any(|byte| b"*?[".contains(byte)) {
+        return Ok(vec![target.into()]);
+    }
+    let unreadable = |error: std::io::Error| format!("include: cannot read {}: {error}", folder.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if glob_match(pattern, entry.file_name().as_encoded_bytes(), Case::Sensitive) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The words of a line: `Some(None)` for a blank line or a comment, `None` where quotes do not balance.
 pub(super) fn directive_words(line: &str) -> Option<Option<Vec<String>>> {
     let line = line.trim();
@@ -236,6 +263,21 @@ mod tests {
         assert_eq!((settings.port, settings.timeout_s), (7003, 10));
         assert_eq!((settings.requirepass.as_str(), settings.loglevel.name()), ("a b!", "warning"));
         assert_eq!(settings.config_file.as_deref(), Some(&*main));
+    }
+
+    #[test]
+    fn a_pattern_includes_all_files_that_match_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("b.conf", "timeout 2\n"), ("a.conf", "timeout 1\nport 7009\n"), ("c.txt", "nonsense\n")]
+        {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let main = dir.path().join("main");
+        let text = format!("include {0}/*.conf\ninclude {0}/none*.conf\n", dir.path().display());
+        std::fs::write(&main, text).unwrap();
+        let settings = run(&[main.to_str().unwrap()]).unwrap().settings;
+        assert_eq!((settings.port, settings.timeout_s), (7009, 2));
     }
 
     #[test]

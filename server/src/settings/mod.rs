@@ -34,6 +34,10 @@ pub struct Settings {
     pub bind: Vec<String>,
     /// Refuse clients from elsewhere while no password is set and no address was chosen.
     pub protected_mode: bool,
+    /// Path of a Unix socket for clients, absolute once loaded; empty for none.
+    pub unixsocket: String,
+    /// Its permissions; 0 for those that the process gives to new files.
+    pub unixsocketperm: u32,
     /// Data directory; absolute once loaded.
     pub dir: PathBuf,
     /// Number of shards; 0 stands for one per core.
@@ -92,6 +96,8 @@ pub struct Settings {
     pub client_query_buffer_limit: u64,
     /// Bytes of replies that clients may let wait.
     pub client_output_buffer_limit: OutputLimits,
+    /// Who may use `DEBUG`.
+    pub enable_debug_command: DebugCommand,
     /// Redis' settings that have no effect here, where they were given: what `CONFIG GET` shows.
     pub foreign: BTreeMap<&'static str, String>,
     /// The file that was read, if any; what `CONFIG REWRITE` rewrites.
@@ -104,6 +110,8 @@ impl Default for Settings {
             port: 0,
             bind: Vec::new(),
             protected_mode: false,
+            unixsocket: String::new(),
+            unixsocketperm: 0,
             dir: PathBuf::new(),
             shards: 0,
             pin: false,
@@ -132,6 +140,7 @@ impl Default for Settings {
             latency_tracking: false,
             latency_percentiles: Percentiles::default(),
             client_query_buffer_limit: 0,
+            enable_debug_command: DebugCommand::No,
             client_output_buffer_limit: OutputLimits::default(),
             foreign: BTreeMap::new(),
             config_file: None,
@@ -269,6 +278,18 @@ choice! {
         Always = "always",
         /// When the kernel likes.
         No = "no",
+    }
+}
+
+choice! {
+    /// Who may use `DEBUG`.
+    DebugCommand {
+        /// Nobody.
+        No = "no",
+        /// Everybody who may do anything.
+        Yes = "yes",
+        /// Who is connected from this machine.
+        Local = "local",
     }
 }
 

@@ -43,6 +43,14 @@ fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// go, and what is neither in the file nor the default is appended.
 fn rewrite(text: &str, settings: &Settings) -> String {
     let defaults = Settings::default();
+    // A setting of Redis may have many lines, and we do not know which of them add up: they stay as they are unless
+    // the setting was changed since.
+    let changed: BTreeSet<&str> = settings
+        .foreign
+        .iter()
+        .filter(|(name, value)| last_value(text, name).is_some_and(|last| last != **value))
+        .map(|(name, _)| *name)
+        .collect();
     let mut written = BTreeSet::new();
     let mut out = String::new();
     for line in text.lines() {
@@ -50,10 +58,13 @@ fn rewrite(text: &str, settings: &Settings) -> String {
         let replacement = match name.as_deref() {
             Some(name) => match (table::find(name), foreign::find(name)) {
                 (Some(spec), _) => written.insert(spec.name).then(|| directive(spec, settings)),
-                // A setting of Redis may have many lines, and we do not know which of them add up.
                 (None, Some(setting)) => {
-                    written.insert(setting.name);
-                    Some(line.into())
+                    let is_first = written.insert(setting.name);
+                    if changed.contains(setting.name) {
+                        is_first.then(|| foreign_directive(setting.name, &settings.foreign[setting.name]))
+                    } else {
+                        Some(line.into())
+                    }
                 }
                 (None, None) => Some(line.into()),
             },
@@ -71,10 +82,21 @@ fn rewrite(text: &str, settings: &Settings) -> String {
         }
     }
     for (name, value) in settings.foreign.iter().filter(|(name, _)| !written.contains(*name)) {
-        let words = if value.is_empty() { "\"\"" } else { value };
-        out.push_str(&format!("{name} {words}\n"));
+        out.push_str(&foreign_directive(name, value));
+        out.push('\n');
     }
     out
+}
+
+/// What the last line about a setting of Redis says.
+fn last_value(text: &str, name: &str) -> Option<String> {
+    let lines = text.lines().filter_map(|line| directive_words(line).flatten());
+    let mut named = lines.filter(|words| words[0].eq_ignore_ascii_case(name));
+    named.next_back().map(|words| words[1..].join(" "))
+}
+
+fn foreign_directive(name: &str, value: &str) -> String {
+    if value.is_empty() { format!("{name} \"\"") } else { format!("{name} {value}") }
 }
 
 fn directive(spec: &SettingSpec, settings: &Settings) -> String {
@@ -102,10 +124,22 @@ mod tests {
     fn values_in_force_replace_their_lines_and_new_ones_are_appended() {
         let mut settings = Settings { port: 7009, requirepass: "a b".into(), ..Settings::default() };
         settings.foreign.insert("hz", "20".into());
+        settings.foreign.insert("save", "300 10".into());
         let text = "# keep me\nport 1\n\nsave 900 1\nsave 300 10\nport 2\ntimeout 5\n";
         let expected =
             "# keep me\nport 7009\n\nsave 900 1\nsave 300 10\ntimeout 0\nrequirepass \"a b\"\nhz 20\n";
         assert_eq!(rewrite(text, &settings), expected);
+    }
+
+    #[test]
+    fn a_setting_of_redis_that_was_changed_has_one_line_with_its_value() {
+        let mut settings = Settings::default();
+        settings.foreign.insert("save", "60 1".into());
+        settings.foreign.insert("hz", "10".into());
+        let text = "save 900 1\n# why\nhz 10\nSAVE 300 10\n";
+        assert_eq!(rewrite(text, &settings), "save 60 1\n# why\nhz 10\n");
+        settings.foreign.insert("save", String::new());
+        assert_eq!(rewrite(text, &settings), "save \"\"\n# why\nhz 10\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use carousel_protocol::Database;
 
-use super::{AppendFsync, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address};
+use super::{AppendFsync, DebugCommand, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address};
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
 /// What is said of a number that is none, in Redis' words.
@@ -178,6 +178,30 @@ pub const TABLE: &[SettingSpec] = &[
         kind: yes_no!(protected_mode),
         mutable: true,
         doc: "While no password is set, accept clients from this machine only.",
+    },
+    SettingSpec {
+        name: "unixsocket",
+        default: "",
+        unit: "",
+        kind: text!(unixsocket, any),
+        mutable: false,
+        doc: "Path of a Unix socket for clients on this machine, besides TCP. Empty: none.",
+    },
+    SettingSpec {
+        name: "unixsocketperm",
+        default: "0",
+        unit: "",
+        kind: Kind::Composite {
+            form: "octal permissions, such as 770",
+            get: |settings| format!("{:o}", settings.unixsocketperm),
+            set: |settings, text| {
+                let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+                settings.unixsocketperm = mode.ok_or("argument must be octal permissions, such as 770")?;
+                Ok(())
+            },
+        },
+        mutable: false,
+        doc: "Permissions of `unixsocket`. 0 is what the process' umask leaves.",
     },
     SettingSpec {
         name: "dir",
@@ -450,6 +474,14 @@ pub const TABLE: &[SettingSpec] = &[
         },
         mutable: true,
         doc: "Percentiles that INFO latencystats shows.",
+    },
+    SettingSpec {
+        name: "enable-debug-command",
+        default: "no",
+        unit: "",
+        kind: choice!(enable_debug_command, DebugCommand),
+        mutable: false,
+        doc: "Who may use DEBUG: nobody, everybody, or clients on this machine.",
     },
 ];
 

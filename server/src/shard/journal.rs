@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use carousel_protocol::Incarnation;
+use futures::channel::oneshot;
 
 use crate::persist::{
     AppendError, CloseError, DiskStorage, Log, LogPosition, SyncError, SyncPolicy, Syncer, append_clean_stop,
@@ -26,6 +27,8 @@ pub struct Journal {
     _syncer: Syncer,
     /// Turns that are not durable enough yet, each with the position that must be synced first.
     waiting: VecDeque<(LogPosition, u64)>,
+    /// Who wants to know when a position is synced, whatever `appendfsync` says.
+    askers: Vec<(LogPosition, oneshot::Sender<()>)>,
     /// What found no room, in order.
     backlog: Vec<u8>,
     /// The log's directory, once it has failed: nothing is acknowledged any more, whatever is written later.
@@ -44,7 +47,14 @@ impl Journal {
         on_sync: impl Fn(Result<LogPosition, SyncError>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let syncer = log.start_syncer(policy, on_sync)?;
-        Ok(Self { log, _syncer: syncer, waiting: VecDeque::new(), backlog: Vec::new(), failed: None })
+        Ok(Self {
+            log,
+            _syncer: syncer,
+            waiting: VecDeque::new(),
+            askers: Vec::new(),
+            backlog: Vec::new(),
+            failed: None,
+        })
     }
 
     /// Writes a turn's records. Returns whether the turn has to wait for [`Self::synced`]; if not it is durable
@@ -137,11 +147,28 @@ impl Journal {
 
     /// The log is durable up to `position`: returns the last turn that may go, if any.
     pub fn synced(&mut self, position: LogPosition) -> Option<u64> {
+        for (_, asker) in self.askers.extract_if(.., |asker| asker.0 <= position) {
+            let _ = asker.send(());
+        }
         let mut last = None;
         while let Some((_, turn)) = self.waiting.pop_front_if(|waiting| waiting.0 <= position) {
             last = Some(turn);
         }
         last
+    }
+
+    /// Syncs what is written, and says so when that is done. Whoever asks while the log has failed is never told.
+    pub fn sync_soon(&mut self, reply: oneshot::Sender<()>) {
+        let (end, progress) = (self.log.position(), self.log.progress());
+        if self.failed.is_some() || !self.backlog.is_empty() {
+            return;
+        }
+        if progress.synced() >= end {
+            let _ = reply.send(());
+            return;
+        }
+        progress.request(end);
+        self.askers.push((end, reply));
     }
 
     /// May something be executed that writes up to `bytes` in this turn? Its room is reserved then.
@@ -166,6 +193,7 @@ impl Journal {
     /// Nothing more is acknowledged by this shard.
     pub fn fail(&mut self, error: &SyncError) {
         self.failed = Some(error.path.clone());
+        self.askers.clear();
     }
 
     fn check(&self) -> Result<(), AppendError> {

@@ -96,7 +96,7 @@ impl Runtime for Uring {
     fn adopt(stream: std::net::TcpStream) -> io::Result<UringStream> {
         // On a non-blocking socket io_uring answers EAGAIN instead of waiting.
         stream.set_nonblocking(false)?;
-        stream.set_nodelay(true)?;
+        super::set_nodelay(&stream)?;
         Ok(UringStream { stream: TcpStream::from_std(stream)? })
     }
 

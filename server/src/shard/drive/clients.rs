@@ -1,13 +1,15 @@
 //! The clients of a shard: how they come, and how silent ones go.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::ShardHandle;
+use super::{ShardHandle, ToShard};
 use crate::Now;
 use crate::command::session::Session;
 use crate::control::accept::ClientPlace;
+use crate::metrics::ClientAddr;
 use crate::runtime::Runtime;
 
 impl ShardHandle {
@@ -15,11 +17,11 @@ impl ShardHandle {
     pub(super) fn welcome<R: Runtime>(
         self: &Rc<Self>,
         stream: std::net::TcpStream,
-        address: SocketAddr,
+        addr: ClientAddr,
+        laddr: ClientAddr,
         place: ClientPlace,
     ) -> std::io::Result<()> {
-        let here = stream.local_addr()?;
-        let client = self.node.clients().register(address, here, self.id, self.now());
+        let client = self.node.clients().register(addr, laddr, self.id, self.now());
         // CLIENT KILL ends the connection through a second handle on its socket: its task wakes by itself.
         let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
         client.wake_with(move || {
@@ -38,6 +40,16 @@ impl ShardHandle {
             drop(place);
         });
         Ok(())
+    }
+
+    /// No shard of the node does anything for so long, as for `DEBUG SLEEP`.
+    pub(crate) fn stand_still(&self, duration: Duration) {
+        for (i, mailbox) in self.mailboxes.iter().enumerate() {
+            if i != self.id.index() {
+                mailbox.send(ToShard::StandStill(duration));
+            }
+        }
+        std::thread::sleep(duration);
     }
 
     /// Closes clients that let more replies wait, and for longer, than the setting `client-output-buffer-limit` allows.
@@ -67,7 +79,7 @@ impl ShardHandle {
             return;
         }
         for client in self.node.clients().all() {
-            if client.shard == self.id && client.idle_ms(now) > timeout_ms {
+            if client.shard == self.id && client.idle_ms(now) > timeout_ms && !client.may_be_idle() {
                 client.kill();
             }
         }

@@ -1,7 +1,6 @@
 //! What other threads tell a shard.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use futures::channel::oneshot;
 use crate::config::ClusterState;
 use crate::conn::remote::{RemoteBatch, Replies};
 use crate::control::accept::ClientPlace;
+use crate::metrics::ClientAddr;
 use crate::peer::hello::ShardLinkHello;
 use crate::persist::{DiskStorage, Log, LogPosition, SyncError};
 use crate::shard::{Reservation, Shard};
@@ -30,10 +30,12 @@ pub enum ToShard {
     Open,
     /// A client was accepted.
     Client {
-        /// Its socket.
+        /// Its socket, TCP or Unix.
         stream: std::net::TcpStream,
         /// Where it comes from.
-        address: SocketAddr,
+        addr: ClientAddr,
+        /// What it has connected to.
+        laddr: ClientAddr,
         /// Its place among the `maxclients`.
         place: ClientPlace,
     },
@@ -107,6 +109,10 @@ pub enum ToShard {
         /// Gets the outcome.
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Sync what is written; told when that is done, dropped where there is no log or it has failed.
+    Sync(oneshot::Sender<()>),
+    /// Do nothing for so long.
+    StandStill(Duration),
     /// Finish what is written and stop. Replies whether the log was closed cleanly.
     Stop(oneshot::Sender<bool>),
 }

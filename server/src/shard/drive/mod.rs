@@ -294,6 +294,16 @@ impl ShardHandle {
         }
     }
 
+    /// Has all shards of the node sync what they have written.
+    pub(crate) fn sync_all(&self) -> Vec<oneshot::Receiver<()>> {
+        let ask = |mailbox: &Sender<ToShard>| {
+            let (reply, done) = oneshot::channel();
+            mailbox.send(ToShard::Sync(reply));
+            done
+        };
+        self.mailboxes.iter().map(ask).collect()
+    }
+
     /// Asks the control thread; `None` when it stops before it answers.
     pub(crate) async fn ask_control(&self, request: ControlRequest) -> Option<Result<String, String>> {
         let (reply, answer) = oneshot::channel();
@@ -310,8 +320,8 @@ impl ShardHandle {
                 self.is_loading.set(false);
                 self.wake_waiting();
             }
-            ToShard::Client { stream, address, place } => {
-                if let Err(error) = self.welcome::<R>(stream, address, place) {
+            ToShard::Client { stream, addr, laddr, place } => {
+                if let Err(error) = self.welcome::<R>(stream, addr, laddr, place) {
                     tracing::warn!(%error, "a client's socket could not be used");
                 }
             }
@@ -357,6 +367,12 @@ impl ShardHandle {
                 let _ = reply.send(noted);
                 self.seal_early_ones();
             }
+            ToShard::Sync(reply) => {
+                if let Some(log) = self.log.borrow_mut().as_mut() {
+                    log.sync_soon(reply);
+                }
+            }
+            ToShard::StandStill(duration) => std::thread::sleep(duration),
             ToShard::Stop(_) => unreachable!("handled by the mailbox loop"),
         }
     }

@@ -115,6 +115,12 @@ pub const READ_BYTES_MAX: usize = 256 * 1024;
 /// Buffers of a connection that have grown above this are given back.
 pub const CONNECTION_BUFFER_BYTES_KEPT: usize = 64 * 1024;
 
+/// Requests of one batch that other shards are asked at first, and at most: what bounds replies whose length is not known
+/// before they come.
+pub const ASKED_MIN: usize = 8;
+/// See [`ASKED_MIN`].
+pub const ASKED_MAX: usize = 4096;
+
 /// A batch ends when its replies take so much.
 pub const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
 

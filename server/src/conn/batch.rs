@@ -146,6 +146,11 @@ impl Batch {
         self.errands.len() - 1
     }
 
+    /// Requests for other shards.
+    pub(super) fn asked(&self) -> usize {
+        self.errands.iter().map(|errand| errand.count).sum()
+    }
+
     /// Nothing is to be waited for.
     #[inline]
     pub(super) fn is_settled(&self) -> bool {

@@ -1,8 +1,27 @@
 //! What a connection may keep in memory: requests that are not whole, and replies that are not read.
 
 use super::serve::Connection;
+use crate::limits;
 
 impl Connection {
+    /// Is the batch to be sent before more is executed?
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX
+            || !self.batch.errands.is_empty() && self.batch.asked() >= self.asked_max
+    }
+
+    /// Other shards were asked so many requests, and their replies are there. How long replies will be is not known when they
+    /// are asked for; so a connection that gets long ones asks for few at a time, and others for more and more.
+    pub(super) fn fit_asking(&mut self, asked: usize) {
+        let bytes = self.batch.out.len();
+        self.asked_max = if bytes > limits::BATCH_REPLY_BYTES_MAX {
+            (asked * limits::BATCH_REPLY_BYTES_MAX / bytes).max(1)
+        } else {
+            (2 * self.asked_max).clamp(limits::ASKED_MIN, limits::ASKED_MAX)
+        };
+    }
+
     /// Notes that the replies of the batch are about to be sent; false where they are more than the client may let wait.
     #[inline]
     pub(super) fn begin_output(&self) -> bool {

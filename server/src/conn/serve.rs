@@ -46,7 +46,9 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
     loop {
         let pause = connection.run_batch();
         if !connection.batch.is_settled() {
+            let asked = connection.batch.asked();
             connection.wait_until_settled().await;
+            connection.fit_asking(asked);
         }
         if !connection.batch.out.is_empty() {
             if !connection.begin_output() {
@@ -121,6 +123,8 @@ pub(super) struct Connection {
     parser: Option<RequestParser>,
     window: Window,
     pub(super) batch: Batch,
+    /// Requests of a batch that other shards may be asked; see [`Self::fit_asking`].
+    pub(super) asked_max: usize,
     /// Requests are to be executed, their replies sent, and nothing else; see [`Self::look_around`].
     pub(super) is_plain: bool,
     last_command: Option<CommandId>,
@@ -140,6 +144,7 @@ impl Connection {
             parser: Some(parser),
             window: Window::default(),
             batch: Batch::default(),
+            asked_max: limits::ASKED_MIN,
             is_plain: true,
             last_command: None,
             parked_since_ns: None,
@@ -245,7 +250,7 @@ impl Connection {
                 if is_apart {
                     self.time(&mut meter, window, n + 1, parser, input);
                 }
-                if self.batch.out.len() >= limits::BATCH_REPLY_BYTES_MAX {
+                if self.is_full() {
                     self.time(&mut meter, window, n + 1, parser, input);
                     return Pause::Full;
                 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::control::accept::listen;
 use crate::control::door::{Door, UnixDoor};
+use crate::control::service_manager::tell_ready;
 use crate::control::{ControlSeat, FoundOnDisk, run_control};
 use crate::descriptors::clients_possible;
 use crate::limits::ShardLimits;
@@ -87,6 +88,7 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         let (settings, reason) = (settings.clone(), selected.reason.clone());
         move || {
             tracing::info!("{}", banner(&settings, shard_count, &reason, me));
+            tell_ready(&format!("ready at port {} with {shard_count} shard(s), {reason}", settings.port));
             if clients_possible < settings.maxclients as usize {
                 tracing::warn!(
                     "the limit of open files (ulimit -n) is enough for {clients_possible} clients, fewer than maxclients \

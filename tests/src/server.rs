@@ -21,6 +21,7 @@ const LOG_TAIL_BYTES: usize = 8_000;
 pub struct Server {
     port: u16,
     settings: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     files: TempDir,
     child: Option<Child>,
 }
@@ -31,7 +32,8 @@ impl Server {
     pub fn new(settings: &[(&str, &str)]) -> Self {
         let files = tempfile::Builder::new().prefix("carousel-test-").tempdir().expect("files can be made");
         let port = free_port();
-        let mut server = Self { port, settings: BTreeMap::new(), files, child: None };
+        let mut server =
+            Self { port, settings: BTreeMap::new(), environment: BTreeMap::new(), files, child: None };
         let dir = server.data_dir().display().to_string();
         for (name, value) in [
             ("port", port.to_string().as_str()),
@@ -56,6 +58,11 @@ impl Server {
     /// Changes a setting, for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.insert(name.into(), value.into());
+    }
+
+    /// Changes a variable of its environment, for the next start.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.into(), value.into());
     }
 
     /// Client port.
@@ -102,6 +109,7 @@ impl Server {
         for (name, value) in &self.settings {
             command.arg(format!("--{name}")).arg(value);
         }
+        command.envs(&self.environment);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         dies_with_this_thread(&mut command);
         self.child = Some(command.spawn().expect("carousel-server can be executed"));

@@ -2,6 +2,7 @@
 //! heeds whoever wants the node to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::channel::oneshot;
@@ -11,12 +12,16 @@ use tokio::sync::mpsc;
 
 use super::activate::FoundOnDisk;
 use super::request::{ControlRequest, ToControl};
+use super::service_manager::{tell_status, tell_stopping};
 use crate::load::{Loaded, load};
 use crate::metrics::NodeView;
 use crate::persist::{DataDir, DiskStorage};
 use crate::shard::drive::ToShard;
 use crate::shard::mailbox::Sender;
 use crate::shard::{Shard, ShardOptions};
+
+/// Between two words to the service manager.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads what is on disk and gives the shards what there is. `None`: the node is to stop instead.
 ///
@@ -38,12 +43,14 @@ pub(super) async fn load_shards(
     })?;
     let loaded = tokio::select! {
         loaded = loaded => Some(loaded),
+        () = tell_progress(view) => None,
         stopped = told_to_stop(mailbox) => {
             stopped?;
             None
         }
     };
     if loaded.is_none() {
+        tell_stopping();
         view.loading.abandon();
     }
     thread.join().map_err(|_| anyhow!("the thread that read the log panicked, see above"))?;
@@ -59,6 +66,15 @@ pub(super) async fn load_shards(
         taken.context("a shard has stopped")?.context("the thread that syncs a log cannot be started")?;
     }
     Ok(Some(FoundOnDisk { dir, marks, is_logged, holds_copies }))
+}
+
+/// Tells the service manager every second how far it has come; never completes.
+async fn tell_progress(view: &NodeView) {
+    let mut ticks = tokio::time::interval(STATUS_INTERVAL);
+    loop {
+        ticks.tick().await;
+        tell_status(&format!("reading the logs: {:.0} %", view.loading.percent()));
+    }
 }
 
 /// Completes when a signal or SHUTDOWN asks the node to stop.

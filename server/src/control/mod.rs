@@ -17,6 +17,7 @@ mod recover;
 mod register;
 mod request;
 mod run;
+pub mod service_manager;
 
 pub use activate::FoundOnDisk;
 pub use node_rpc::{NodeReply, NodeRequest};

@@ -18,6 +18,7 @@ use super::publish::Publisher;
 use super::recover::recover_slots;
 use super::register::register;
 use super::request::ToControl;
+use super::service_manager::{Watchdog, tell_stopping};
 use crate::config::MemberSpec;
 use crate::metrics::NodeView;
 use crate::peer::hello::ShardLinkHello;
@@ -180,6 +181,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut sample = tokio::time::interval(SAMPLE_INTERVAL);
+        let mut watchdog = Watchdog::from_environment();
         loop {
             tokio::select! {
                 message = mailbox.recv() => match message {
@@ -201,6 +203,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
                 _ = sample.tick() => {
                     view.sample(super::accept::wall_clock());
                     log_level.follow(&view);
+                    watchdog.check(&view);
                 }
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
@@ -215,6 +218,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
     }
     log_level.follow(&view);
     tracing::info!("stopping");
+    tell_stopping();
     for listener in listening {
         listener.stop().await;
     }

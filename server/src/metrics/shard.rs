@@ -149,6 +149,8 @@ metrics! {
         clients_cut_for_output,
         /// Clients that were cut off for a request that was too long.
         clients_cut_for_input,
+        /// Rounds of the work that is done from time to time: a shard that stands still makes none.
+        ticks,
         /// Keys sent in transfers of slots.
         transfer_keys,
         /// Bytes sent in transfers of slots.

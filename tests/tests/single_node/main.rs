@@ -8,6 +8,7 @@ mod load;
 mod logging;
 mod prompt;
 mod protocol;
+mod service_manager;
 
 use carousel_tests::Server;
 

@@ -13,6 +13,7 @@ impl ShardHandle {
         let core = self.core.borrow();
         let keys = core.key_counts();
         let counted = core.tables.counters();
+        self.metrics.ticks.add(1);
         self.metrics.keys.set(keys.held);
         self.metrics.keys_led.set(keys.led);
         self.metrics.set_databases(core.keys_by_database());

@@ -26,7 +26,9 @@ fn main() {
     match (runtime.as_deref(), port) {
         (Some("uring"), Some(port)) => serve::<Uring>(port),
         (Some("epoll"), Some(port)) => serve::<Epoll>(port),
-        _ => eprintln!("usage: floor uring|epoll PORT"),
+        #[cfg(feature = "glommio")]
+        (Some("glommio"), Some(port)) => serve::<carousel_server::runtime::glommio::Glommio>(port),
+        _ => eprintln!("usage: floor uring|epoll|glommio PORT (the last with --features glommio)"),
     }
 }
 

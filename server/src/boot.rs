@@ -20,6 +20,8 @@ use crate::limits::ShardLimits;
 use crate::metrics::{MapView, NodeView, ProcessIdentity};
 use crate::persist::{DataDir, DiskStorage, LogOptions, SyncPolicy};
 use crate::runtime::epoll::Epoll;
+#[cfg(feature = "glommio")]
+use crate::runtime::glommio::Glommio;
 use crate::runtime::uring::Uring;
 use crate::runtime::{CpuId, Pinning, RunOptions, Runtime, RuntimeKind, default_shards};
 use crate::settings::{AppendFsync, LogLevel, Settings, version};
@@ -56,6 +58,8 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         runtime: match selected.kind {
             RuntimeKind::Uring => Uring::name(),
             RuntimeKind::Epoll => Epoll::name(),
+            #[cfg(feature = "glommio")]
+            RuntimeKind::Glommio => Glommio::name(),
         },
         started: crate::control::accept::wall_clock(),
         executable: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
@@ -157,6 +161,8 @@ fn spawn_shard(
         let ran = match kind {
             RuntimeKind::Uring => Uring::run(&options, run_shard::<Uring>(seat)),
             RuntimeKind::Epoll => Epoll::run(&options, run_shard::<Epoll>(seat)),
+            #[cfg(feature = "glommio")]
+            RuntimeKind::Glommio => Glommio::run(&options, run_shard::<Glommio>(seat)),
         };
         if let Err(error) = ran {
             tracing::error!(shard = %id, %error, "a shard cannot run");

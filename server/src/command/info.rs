@@ -117,8 +117,8 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     text.line("os", process::operating_system());
     text.line("arch_bits", usize::BITS);
     text.constants(&[("monotonic_clock", "POSIX clock_gettime")]);
-    let uring = process.runtime == RuntimeChoice::Uring.name();
-    text.line("multiplexing_api", if uring { "io_uring" } else { process.runtime });
+    let is_epoll = process.runtime == RuntimeChoice::Epoll.name();
+    text.line("multiplexing_api", if is_epoll { "epoll" } else { "io_uring" });
     text.line("process_id", process.pid);
     text.constants(&[("process_supervised", "no")]);
     text.line("run_id", &process.run_id);

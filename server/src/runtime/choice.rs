@@ -1,5 +1,7 @@
 //! Choosing the runtime at start.
 
+#[cfg(feature = "glommio")]
+use super::glommio;
 use super::uring::{self, UringUnavailable};
 pub use crate::settings::RuntimeChoice;
 
@@ -10,6 +12,9 @@ pub enum RuntimeKind {
     Uring,
     /// [`super::epoll::Epoll`].
     Epoll,
+    /// [`glommio::Glommio`].
+    #[cfg(feature = "glommio")]
+    Glommio,
 }
 
 /// The outcome of [`RuntimeChoice::select`].
@@ -21,15 +26,29 @@ pub struct Selected {
     pub reason: String,
 }
 
-/// `--runtime uring` cannot be had.
+/// The runtime that was asked for cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("--runtime uring: {0}; use --runtime auto or epoll to run without it")]
-pub struct SelectError(#[from] UringUnavailable);
+pub enum SelectError {
+    /// `--runtime uring` does not work here.
+    #[error("--runtime uring: {0}; use --runtime auto or epoll to run without it")]
+    Uring(#[from] UringUnavailable),
+    /// `--runtime glommio` does not work here.
+    #[cfg(feature = "glommio")]
+    #[error("--runtime glommio: {0}; or use --runtime auto or epoll")]
+    Glommio(#[from] glommio::GlommioUnavailable),
+    /// The program has no such runtime.
+    #[cfg(not(feature = "glommio"))]
+    #[error(
+        "--runtime glommio: this program was built without it; build one with `cargo build --release -p carousel-server --features glommio`, or \
+         use --runtime auto"
+    )]
+    NotBuilt,
+}
 
 impl RuntimeChoice {
-    /// Decides by trying io_uring out, unless epoll is asked for.
+    /// Decides by trying out what is asked for; epoll needs no trial.
     ///
-    /// Errors: io_uring is asked for and does not work.
+    /// Errors: what is asked for does not work, or is not in this program.
     pub fn select(self) -> Result<Selected, SelectError> {
         let (kind, reason) = match self {
             Self::Epoll => (RuntimeKind::Epoll, "epoll, as asked for".to_owned()),
@@ -37,6 +56,13 @@ impl RuntimeChoice {
                 uring::probe()?;
                 (RuntimeKind::Uring, "io_uring, as asked for".to_owned())
             }
+            #[cfg(feature = "glommio")]
+            Self::Glommio => {
+                glommio::probe()?;
+                (RuntimeKind::Glommio, "glommio, as asked for".to_owned())
+            }
+            #[cfg(not(feature = "glommio"))]
+            Self::Glommio => return Err(SelectError::NotBuilt),
             Self::Auto => match uring::probe() {
                 Ok(()) => (RuntimeKind::Uring, "io_uring: it works here".to_owned()),
                 Err(refusal) => (RuntimeKind::Epoll, format!("epoll: {refusal}")),
@@ -66,6 +92,23 @@ mod tests {
                 assert_eq!(selected.kind, RuntimeKind::Epoll);
                 assert!(selected.reason.contains(&refusal.to_string()), "{}", selected.reason);
             }
+        }
+    }
+
+    #[cfg(not(feature = "glommio"))]
+    #[test]
+    fn a_runtime_that_is_not_in_the_program_is_refused_with_how_to_get_it() {
+        let refusal = RuntimeChoice::Glommio.select().unwrap_err().to_string();
+        assert!(refusal.contains("--features glommio"), "{refusal}");
+    }
+
+    #[cfg(feature = "glommio")]
+    #[test]
+    fn glommio_agrees_with_its_probe() {
+        match (RuntimeChoice::Glommio.select(), glommio::probe()) {
+            (Ok(selected), Ok(())) => assert_eq!(selected.kind, RuntimeKind::Glommio),
+            (Err(refusal), Err(why)) => assert!(refusal.to_string().contains(&why.to_string()), "{refusal}"),
+            (selected, probed) => panic!("{selected:?}, but {probed:?}"),
         }
     }
 }

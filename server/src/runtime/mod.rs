@@ -1,25 +1,27 @@
 //! The only place that knows an asynchronous runtime.
 //!
-//! A shard is one thread, one event loop and futures that are `!Send`. Two libraries can drive it: compio on
-//! io_uring ([`uring::Uring`]) and tokio on epoll ([`epoll::Epoll`], where io_uring is blocked, as container
-//! defaults do). Both stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::select`]) and passed on
+//! A shard is one thread, one event loop and futures that are `!Send`. Three libraries can drive it: compio on
+//! io_uring ([`uring::Uring`]), tokio on epoll ([`epoll::Epoll`], where io_uring is blocked, as container
+//! defaults do), and, with the cargo feature of its name, glommio. All stand behind [`Runtime`], chosen once at start ([`RuntimeChoice::select`]) and passed on
 //! as a type parameter, so that nothing on the data path is a boxed trait object.
 //!
 //! # Order of tasks
 //!
 //! The shard's turn-end work (write the log, send to replicas) relies on the order in which tasks run, so it is part of
-//! the contract, and tested for both runtimes:
+//! the contract, and tested for every runtime:
 //!
 //! * Ready tasks run first-in first-out. A task woken by a running task runs after every task that was ready before.
 //! * So a task which waits on a [`LocalNotify`] that each connection task sets runs once after all connections that were
-//!   ready in this turn. Where more than [`TASKS_PER_TURN`] tasks are ready, the runtime looks for I/O in between;
-//!   the order stays.
+//!   ready in this turn. Where more than [`TASKS_PER_TURN`] tasks are ready (for glommio: where they take longer than a
+//!   tenth of a second), the runtime looks for I/O in between; the order stays.
 //! * The future given to [`Runtime::run`] itself has no such place: it may be polled between any two turns, even without
 //!   having been woken. Work whose order matters belongs in a spawned task.
 
 pub mod affinity;
 mod choice;
 pub mod epoll;
+#[cfg(feature = "glommio")]
+pub mod glommio;
 mod local_notify;
 pub mod uring;
 

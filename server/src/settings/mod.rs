@@ -266,6 +266,8 @@ choice! {
         Uring = "uring",
         /// epoll.
         Epoll = "epoll",
+        /// glommio, on io_uring, in a program that was built with it.
+        Glommio = "glommio",
     }
 }
 

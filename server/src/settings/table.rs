@@ -240,7 +240,8 @@ pub const TABLE: &[SettingSpec] = &[
         unit: "",
         kind: choice!(runtime, RuntimeChoice),
         mutable: false,
-        doc: "How shards wait for the kernel. `auto` is io_uring where it works, else epoll; the log says which and why.",
+        doc: "How shards wait for the kernel. `auto` is io_uring where it works, else epoll; the log says which and why. `glommio` is \
+              there in a program built with `--features glommio`.",
     },
     SettingSpec {
         name: "appendonly",

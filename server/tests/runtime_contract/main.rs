@@ -1,7 +1,8 @@
 //! What every runtime behind the seam must do, checked for each of them.
 //!
 //! Where io_uring does not work its tests fail, so that nobody believes in a run that never touched it; set
-//! `CAROUSEL_NO_URING=1` to accept that and run the rest.
+//! `CAROUSEL_NO_URING=1` to accept that and run the rest. glommio is there with the cargo feature of its name:
+//! `cargo test -p carousel-server --features glommio --test runtime_contract glommio`.
 
 mod mailbox;
 mod streams;
@@ -82,6 +83,15 @@ macro_rules! contract {
             fn $name() {
                 if !super::uring_is_excused() {
                     crate::$group::$name::<carousel_server::runtime::uring::Uring>();
+                }
+            })+)+
+        }
+        #[cfg(feature = "glommio")]
+        mod glommio {
+            $($(#[test]
+            fn $name() {
+                if !super::uring_is_excused() {
+                    crate::$group::$name::<carousel_server::runtime::glommio::Glommio>();
                 }
             })+)+
         }

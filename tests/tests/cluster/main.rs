@@ -1,5 +1,6 @@
 //! Three nodes and more, through stock clients and the operator's tool.
 
+mod fred;
 mod growth;
 mod playground;
 mod prompt;

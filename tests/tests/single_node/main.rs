@@ -3,6 +3,7 @@
 mod commands;
 mod connections;
 mod durability;
+mod fred;
 mod keyspace;
 mod load;
 mod logging;

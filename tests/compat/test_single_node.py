@@ -201,3 +201,15 @@ def test_a_used_port_and_a_used_directory_are_refused_in_one_line(tmp_path):
         errors = [line for line in log.splitlines() if re.search("error|in use", line, re.IGNORECASE)]
         assert len(errors) == 1, log
     node.stop()
+
+
+def test_a_pipeline_that_switches_versions_is_answered_in_each(node):
+    """Also where keys of other shards are asked for before and after the switch."""
+    keys = range(30)
+    with harness.Raw(node.port) as raw:
+        requests = [["GET", key] for key in keys]
+        raw.socket.sendall(b"".join(map(harness.encode, [*requests, ["HELLO", 3], *requests, ["HELLO", 2], *requests])))
+        for nil, switched in ((b"$-1\r\n", b"%"), (b"_\r\n", b"*"), (b"$-1\r\n", None)):
+            assert [raw.reply() for _ in keys] == [nil] * len(keys)
+            if switched:
+                assert raw.reply()[:1] == switched

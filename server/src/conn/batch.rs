@@ -1,6 +1,6 @@
 //! The replies of one batch, and what they still wait for.
 
-use carousel_protocol::resp::encode_request;
+use carousel_protocol::resp::{Version, encode_request};
 use carousel_protocol::{Database, ShardId};
 
 use super::scatter::Gather;
@@ -57,8 +57,13 @@ pub(super) enum Filling {
 pub(super) struct Errand {
     /// Whose.
     pub(super) shard: ShardId,
-    /// The requests, as RESP; between them a SELECT, which has no reply, where the database changes.
+    /// The requests, as RESP; between them a SELECT or a HELLO, which have no reply, where the database or the version
+    /// changes.
     pub(super) requests: Vec<u8>,
+    /// The version that the first reply is written in.
+    pub(super) first_version: Version,
+    /// The version that the next reply is written in unless a HELLO comes before it.
+    version: Version,
     /// The database that the next request is about unless a SELECT comes before it.
     database: Database,
     /// How many.
@@ -82,6 +87,13 @@ impl Errand {
         self.requests.extend_from_slice(request);
         self.count += 1;
         self.count - 1
+    }
+
+    fn speak(&mut self, version: Version) {
+        if self.version != version {
+            self.version = version;
+            encode_request(&mut self.requests, &[b"HELLO", version.number().to_string().as_bytes()]);
+        }
     }
 
     fn select(&mut self, database: Database) {
@@ -131,14 +143,17 @@ impl Batch {
         self.holes.truncate(mark.holes);
     }
 
-    /// The errand to `shard`, made on first use.
-    pub(super) fn errand(&mut self, shard: ShardId) -> usize {
+    /// The errand to `shard`, made on first use, for a request whose reply is written in this version.
+    pub(super) fn errand(&mut self, shard: ShardId, version: Version) -> usize {
         if let Some(i) = self.errands.iter().position(|errand| errand.shard == shard) {
+            self.errands[i].speak(version);
             return i;
         }
         self.errands.push(Errand {
             shard,
             requests: Vec::new(),
+            first_version: version,
+            version,
             database: Database::MAIN,
             count: 0,
             replies: None,

@@ -20,7 +20,7 @@ pub struct RemoteBatch {
     pub from: ShardId,
     /// The connection, as its shard numbers it.
     pub connection: u64,
-    /// RESP version of the connection.
+    /// RESP version of the next reply; a HELLO, which has no reply here, changes it.
     pub version: Version,
     /// The database of the next request; a SELECT, which has no reply here, changes it.
     database: Database,
@@ -183,6 +183,11 @@ impl RemoteBatch {
         if spec.id == CommandId::Select {
             let number = parse_i64(argv.get(1)).and_then(|number| u16::try_from(number).ok());
             self.database = number.and_then(Database::new).expect("the sending shard selects what there is");
+            self.at += consumed;
+            return true;
+        }
+        if spec.id == CommandId::Hello {
+            self.version = if argv.get(1) == b"3" { Version::Resp3 } else { Version::Resp2 };
             self.at += consumed;
             return true;
         }

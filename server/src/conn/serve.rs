@@ -457,7 +457,7 @@ impl Connection {
                 holds.extend(held.into_iter().filter(|hold| *hold != Hold::None));
                 gather.add(Source::Here(reply), share.keys);
             } else {
-                let errand = self.batch.errand(share.shard);
+                let errand = self.batch.errand(share.shard, self.session.version);
                 let database = self.session.database;
                 let reply = self.batch.errands[errand].add_encoded(database, &share.request);
                 gather.add(Source::Errand { errand, reply }, share.keys);
@@ -497,7 +497,7 @@ impl Connection {
 
     /// A command of one other shard.
     fn send_whole(&mut self, owner: ShardId, argv: Argv<'_>) {
-        let errand = self.batch.errand(owner);
+        let errand = self.batch.errand(owner, self.session.version);
         let args: Vec<_> = argv.iter().collect();
         let reply = self.batch.errands[errand].add(self.session.database, &args);
         self.batch.hole(Filling::One { errand, reply }, Vec::new());
@@ -547,7 +547,7 @@ impl Connection {
             self.handle.send_errand(
                 self.batch.errands[i].shard,
                 self.session.id,
-                self.session.version,
+                self.batch.errands[i].first_version,
                 requests,
             );
         }

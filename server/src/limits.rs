@@ -137,8 +137,8 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Keys looked at in one step of active expiry.
 pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 
-/// Entries of dropped tables that are freed in one step.
-pub const FREED_KEYS_PER_STEP: usize = 1000;
+/// Pieces of what was dropped that are freed in one turn, or up to four times as many while as many are made.
+pub const FREED_PIECES_PER_STEP: usize = 1000;
 
 /// Bytes of the log that are kept ready for the removal of keys whose time has come. Where the disk has no room for them,
 /// such keys are only hidden.

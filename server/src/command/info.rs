@@ -207,9 +207,9 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
         ("mem_aof_buffer", "0"),
         ("mem_allocator", "jemalloc-5.3.0"),
         ("active_defrag_running", "0"),
-        ("lazyfree_pending_objects", "0"),
         ("lazyfreed_objects", "0"),
     ]);
+    text.line("lazyfree_pending_objects", facts.totals.freeing);
 }
 
 fn persistence(text: &mut Text, facts: &Facts<'_>) {
@@ -317,6 +317,10 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     ]);
     text.line("carousel_transfer_keys", totals.transfer_keys);
     text.line("carousel_transfer_bytes", totals.transfer_bytes);
+    let turns = facts.node.shards.iter().enumerate();
+    let turns: Vec<_> =
+        turns.map(|(shard, of)| format!("shard{shard}={}", of.longest_turn.get() / 1000)).collect();
+    text.line("carousel_longest_turn_usec", turns.join(","));
 }
 
 /// Every node is a primary of some slots or of none; clients must never take it for a replica.

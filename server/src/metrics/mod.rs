@@ -27,7 +27,7 @@ pub use monitors::{Feed, MonitorHandle, Monitors};
 pub use pause::{Pause, PauseKind};
 pub use published::{Cached, Published};
 pub use rates::Rates;
-pub use shard::{CommandTotals, Counter, ShardMetrics, Totals};
+pub use shard::{CommandTotals, Counter, Greatest, ShardMetrics, Totals};
 pub use slowlog::{SlowEntry, SlowLog, revealed, shown_args};
 
 use carousel_protocol::ShardId;
@@ -172,6 +172,7 @@ impl NodeView {
 
     /// Starts the totals over, as `CONFIG RESETSTAT` does. The shards' own counters go on.
     pub fn reset_totals(&self) {
+        self.shards.iter().for_each(|shard| shard.longest_turn.reset());
         *self.baseline() = Baseline {
             totals: Totals::of(&self.shards),
             times: command_table::all().iter().map(|spec| self.times_ever(spec.id)).collect(),

@@ -42,6 +42,27 @@ impl Counter {
     }
 }
 
+/// The greatest of what its one writer notes; any thread may read it and start it over.
+#[derive(Default)]
+pub struct Greatest(AtomicU64);
+
+impl Greatest {
+    /// Notes a number.
+    pub fn note(&self, n: u64) {
+        self.0.fetch_max(n, Ordering::Relaxed);
+    }
+
+    /// The greatest so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Starts over.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
 macro_rules! metrics {
     (gauges { $($(#[$gauge_doc:meta])* $gauge:ident),* $(,)? } totals { $($(#[$total_doc:meta])* $total:ident),* $(,)? }) => {
         /// What one shard counts; written by its thread alone, on cache lines of its own.
@@ -50,6 +71,8 @@ macro_rules! metrics {
         pub struct ShardMetrics {
             $($(#[$gauge_doc])* pub $gauge: Counter,)*
             $($(#[$total_doc])* pub $total: Counter,)*
+            /// Nanoseconds of the longest turn of its event loop.
+            pub longest_turn: Greatest,
             commands_by_id: ByCommand,
             databases: Mutex<Vec<DatabaseKeys>>,
             error_prefixes: Mutex<BTreeMap<String, u64>>,
@@ -111,6 +134,8 @@ metrics! {
         keys_led,
         /// Bytes of memory of all copies that it holds.
         used_bytes,
+        /// Pieces of memory that were dropped and wait to be freed.
+        freeing,
         /// Clients connected.
         connections,
         /// Clients whose request waits for something.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::{RunOptions, Runtime, Stream, affinity};
+use super::{RunOptions, Runtime, Stream, affinity, turns};
 
 /// The runtime that works on any Linux.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,9 @@ impl Runtime for Epoll {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(super::TASKS_PER_TURN)
+            .on_thread_park(turns::ended)
             .build_local(tokio::runtime::LocalOptions::default())?;
+        turns::measure();
         Ok(runtime.block_on(future))
     }
 
@@ -44,6 +46,7 @@ impl Runtime for Epoll {
     }
 
     fn yield_now() -> impl Future<Output = ()> + 'static {
+        turns::ended();
         tokio::task::yield_now()
     }
 

@@ -23,6 +23,7 @@ pub mod epoll;
 #[cfg(feature = "glommio")]
 pub mod glommio;
 mod local_notify;
+pub mod turns;
 pub mod uring;
 
 use std::future::Future;
@@ -74,7 +75,9 @@ pub trait Runtime: Sized + 'static {
     /// Completes once `duration` has passed, by at most a few milliseconds late on an idle thread, never early.
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static;
 
-    /// Lets every other ready task run first.
+    /// Lets every other ready task run first, and the runtime look for I/O: what a long piece of work calls between its
+    /// steps. So a turn has one of them, even where nobody else is ready.
+    /// (glommio looks for I/O when nobody is ready or its timer says so, whoever yields.)
     fn yield_now() -> impl Future<Output = ()> + 'static;
 
     /// Takes over a connected socket, in blocking mode or not, and sets `TCP_NODELAY`. A connected Unix socket may be

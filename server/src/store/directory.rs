@@ -70,9 +70,14 @@ impl Directory {
         (&mut node.segment, node.depth)
     }
 
-    /// Takes some segment out of a directory that is being taken apart.
-    pub(super) fn pop(&mut self) -> Option<Segment> {
-        self.segments.pop().map(|node| node.segment)
+    /// Takes some entry out of a directory that is being taken apart.
+    pub(super) fn pop_entry(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.segments.last_mut()?.segment.pop() {
+                return Some(entry);
+            }
+            self.segments.pop();
+        }
     }
 
     /// All segments, in no order.

@@ -162,8 +162,13 @@ impl Entry {
     /// Bytes taken from the allocator, a big value's included.
     #[inline]
     pub(super) fn heap_bytes(&self) -> usize {
-        let entry = self.as_ref();
-        entry.shape().class() + entry.big().map_or(0, Big::heap_bytes)
+        self.own_bytes() + self.as_ref().big().map_or(0, Big::heap_bytes)
+    }
+
+    /// Bytes of the entry's own allocation.
+    #[inline]
+    pub(super) fn own_bytes(&self) -> usize {
+        self.as_ref().shape().class()
     }
 
     /// Replaces value and expiry, in place where the size class allows.

@@ -44,7 +44,7 @@ pub use collection::{
     check_packed,
 };
 pub use entry::{EntryRef, NewValue};
-pub use graveyard::sweep;
+pub use graveyard::{sweep, waiting};
 pub use hash::{KeyHasher, ScanPosition};
 pub use list::{List, ListBackIter, ListIter};
 pub use packed::{Item, Packed, PackedBackIter, PackedIter, Place, item_bytes_max, put_item, put_score};

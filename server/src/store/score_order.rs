@@ -71,19 +71,21 @@ impl ScoreOrder {
         self.groups.heap_bytes()
     }
 
-    /// Whether there is nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.groups.len() == 0
+    /// Number of leaves.
+    pub(super) fn pieces(&self) -> usize {
+        self.groups.children.iter().map(|group| group.children.len()).sum()
     }
 
-    /// Frees groups of leaves with about `budget` entries, at least one; returns how many entries. The order is of no
-    /// other use any more, and empty when all are gone.
-    pub(super) fn take_apart(&mut self, budget: usize) -> usize {
+    /// Frees groups until a budget of leaves is spent, at least one; returns how many leaves. The order is of no other use
+    /// any more, and has none when all are gone.
+    pub(super) fn take_apart(&mut self, budget: &mut usize) -> usize {
         let mut freed = 0;
-        while self.groups.len > 0 && freed < budget.max(1) {
-            let group = self.groups.children.pop().expect("the entries are in groups");
-            freed += group.len();
-            self.groups.len -= group.len();
+        while let Some(group) = self.groups.children.pop() {
+            freed += group.children.len();
+            *budget = budget.saturating_sub(group.children.len());
+            if *budget == 0 {
+                break;
+            }
         }
         freed
     }

@@ -123,6 +123,11 @@ impl Segment {
         entry
     }
 
+    /// Takes the last entry out of a segment that is being taken apart: the array stays as it is.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        self.entries.pop()
+    }
+
     fn fit(&mut self) {
         let words = match self.entries.len() {
             0 => 0,

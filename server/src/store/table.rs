@@ -3,7 +3,7 @@
 use super::collection::{Type, empty_packed};
 use super::directory::{DEPTH_MAX, Directory, Node, Resized, tag_of};
 use super::entry::{Entry, NewValue};
-use super::graveyard::{Grave, bury};
+use super::graveyard::{Grave, bury, cost_of, count_made};
 use super::prefetch::prefetch;
 use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
 use super::{EntryRef, KeyHasher, ScanPosition};
@@ -329,19 +329,23 @@ impl Table {
         }
     }
 
-    /// Frees entries, about `budget` of them: whole segments, at least one; returns how many. The table is of no other use
-    /// any more, and empty when all are gone.
-    pub(super) fn take_apart(&mut self, budget: usize) -> usize {
-        let mut freed = 0;
-        while self.len > 0 && freed < budget.max(1) {
-            let segment = match &mut self.segments {
-                Segments::One(segment) => std::mem::take(segment),
-                Segments::Many(directory) => directory.pop().expect("the entries are in segments"),
+    /// Frees entries until the budget is spent, at least one; returns how many. The table is of no other use any more, and
+    /// empty when all are gone.
+    pub(super) fn take_apart(&mut self, budget: &mut usize) -> usize {
+        let before = self.len;
+        while self.len > 0 {
+            let entry = match &mut self.segments {
+                Segments::One(segment) => segment.pop(),
+                Segments::Many(directory) => directory.pop_entry(),
             };
-            freed += segment.len();
-            self.len -= segment.len();
+            let entry = entry.expect("the entries are in segments");
+            *budget = budget.saturating_sub(cost_of(entry.own_bytes()));
+            self.len -= 1;
+            if *budget == 0 {
+                break;
+            }
         }
-        freed
+        before - self.len
     }
 
     /// Changes the key's entry and keeps the sums right; `None` where there is none.
@@ -380,6 +384,7 @@ impl Table {
         self.heap_bytes += segment.heap_bytes() - bytes;
         self.volatile_len += usize::from(expire_at_ms.is_some());
         self.len += 1;
+        count_made();
     }
 
     fn split(&mut self, hasher: &KeyHasher, hash: u64) {

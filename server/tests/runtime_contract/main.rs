@@ -134,6 +134,7 @@ contract! {
         timers_fire_in_order_and_never_early
         a_dropped_timer_does_not_fire
         yielding_tasks_starve_neither_timers_nor_sockets
+        io_is_looked_for_between_the_steps_of_a_task_that_yields
         tasks_are_woken_from_other_threads;
     mailbox:
         messages_of_many_threads_arrive_in_order_per_sender

@@ -222,6 +222,41 @@ pub fn yielding_tasks_starve_neither_timers_nor_sockets<R: Runtime>() {
     });
 }
 
+pub fn io_is_looked_for_between_the_steps_of_a_task_that_yields<R: Runtime>() {
+    /// How often the task may have run before a socket that is ready is served.
+    const STEPS_MAX: usize = 20;
+    if R::name() == "glommio" {
+        return; // it goes by a timer of its own
+    }
+    let (ours, mut theirs) = socket_pair();
+    run::<R, _, _>(|| async move {
+        let (steps, is_over) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        let read = start::<R, _>({
+            let steps = Rc::clone(&steps);
+            async move {
+                let (mut reader, _writer) = R::adopt(ours).unwrap().split();
+                assert_eq!(reader.read(Vec::with_capacity(10)).await.0.unwrap(), 1);
+                steps.get()
+            }
+        });
+        // The read is under way in the kernel after this.
+        R::sleep(Duration::from_millis(1)).await;
+        R::spawn({
+            let (steps, is_over) = (Rc::clone(&steps), Rc::clone(&is_over));
+            async move {
+                write_all(&mut theirs, b"x");
+                while !is_over.get() {
+                    steps.set(steps.get() + 1);
+                    R::yield_now().await;
+                }
+            }
+        });
+        let taken = read.await;
+        is_over.set(true);
+        assert!(taken <= STEPS_MAX, "{taken} steps while a socket was ready");
+    });
+}
+
 pub fn tasks_are_woken_from_other_threads<R: Runtime>() {
     // More than any queue for such wake-ups holds.
     const TASKS: u32 = 5000;

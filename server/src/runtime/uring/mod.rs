@@ -3,12 +3,15 @@
 mod flow;
 mod reader;
 
+use std::cell::RefCell;
 use std::fs;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::task::Poll;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use compio::buf::{BufResult, IntoInner, IoBuf};
@@ -20,7 +23,7 @@ use compio::runtime::RuntimeBuilder;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use super::{RunOptions, Runtime, Stream, affinity};
+use super::{RunOptions, Runtime, Stream, affinity, turns};
 pub use reader::UringReader;
 
 /// Entries of the submission queue; a full one is submitted early. The completion queue has twice as many.
@@ -57,6 +60,44 @@ fn build() -> io::Result<compio::runtime::Runtime> {
         .build()
 }
 
+thread_local! {
+    /// Tasks that go on in the next turn.
+    static YIELDED: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The runtime's own `block_on`, which also says when a turn ends, and wakes those that have yielded only in the next:
+/// compio runs a task that wakes itself again and again in one turn, up to [`super::TASKS_PER_TURN`] times.
+fn run_loop<F: Future>(runtime: compio::runtime::Runtime, future: F) -> F::Output {
+    turns::measure();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        runtime.enter(|| {
+            let waker = runtime.waker();
+            let mut context = Context::from_waker(&waker);
+            let mut future = pin!(future);
+            loop {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                    runtime.run();
+                    return output;
+                }
+                let has_more = runtime.run();
+                turns::ended();
+                let yielded = YIELDED.take();
+                if has_more || !yielded.is_empty() {
+                    runtime.poll_with(Some(Duration::ZERO));
+                } else {
+                    runtime.poll();
+                }
+                // Behind those whom the look for I/O has woken.
+                yielded.into_iter().for_each(Waker::wake);
+            }
+        })
+    }));
+    YIELDED.take();
+    // Dropping the runtime drops its tasks, which must not happen while a panic unwinds.
+    drop(runtime);
+    result.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
 impl Runtime for Uring {
     type Stream = UringStream;
 
@@ -68,7 +109,7 @@ impl Runtime for Uring {
         if let Some(cpu) = options.cpu {
             affinity::bind_thread(cpu)?;
         }
-        Ok(build()?.block_on(async {
+        Ok(run_loop(build()?, async {
             flow::prepare().await;
             future.await
         }))
@@ -88,7 +129,7 @@ impl Runtime for Uring {
             if std::mem::replace(&mut yielded, true) {
                 return Poll::Ready(());
             }
-            context.waker().wake_by_ref();
+            YIELDED.with_borrow_mut(|all| all.push(context.waker().clone()));
             Poll::Pending
         })
     }

@@ -36,7 +36,7 @@ use crate::control::{ControlRequest, ToControl};
 use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::link::{LinkIn, LinkOut};
 use crate::persist::{DiskStorage, Log};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, turns};
 
 /// What the tasks of a shard share.
 pub struct ShardHandle {
@@ -133,6 +133,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
     let mut messages = Vec::new();
     loop {
         mailbox.drain(&mut messages).await;
+        handle.now(); // begins a turn, or goes on with one
         for message in messages.drain(..) {
             if let ToShard::Stop(done) = message {
                 let _ = done.send(handle.stop());
@@ -150,7 +151,9 @@ impl ShardHandle {
     /// seen within that time.
     #[inline]
     pub fn now(&self) -> Now {
-        let mono_ns = self.clock.elapsed().as_nanos() as u64;
+        let now = std::time::Instant::now();
+        turns::work_at(now);
+        let mono_ns = now.duration_since(self.clock).as_nanos() as u64;
         Now { mono_ns, unix_ms: (self.unix_ns_at_start.get() + mono_ns) / 1_000_000 }
     }
 

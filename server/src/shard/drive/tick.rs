@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use super::ShardHandle;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, turns};
 use crate::{limits, store};
 
 impl ShardHandle {
@@ -26,6 +26,8 @@ impl ShardHandle {
         self.metrics.expired_keys.set(counted.expired);
         self.metrics.transfer_keys.set(core.counters.keys_sent);
         self.metrics.transfer_bytes.set(core.counters.bytes_sent);
+        self.metrics.freeing.set(store::waiting() as u64);
+        self.metrics.longest_turn.note(turns::take_longest().as_nanos() as u64);
     }
 }
 
@@ -63,8 +65,10 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
 pub(super) async fn free_loop<R: Runtime>(handle: Rc<ShardHandle>) {
     while handle.ticks_open.get() {
         R::sleep(limits::TICK).await;
-        while handle.ticks_open.get() && store::sweep(limits::FREED_KEYS_PER_STEP) {
+        handle.now();
+        while handle.ticks_open.get() && store::sweep(limits::FREED_PIECES_PER_STEP) {
             R::yield_now().await;
+            handle.now();
         }
     }
 }

@@ -23,7 +23,7 @@ pub use iter::{ListBackIter, ListIter};
 use run::{RUN_BYTES_MAX, Run, first_item_len};
 
 use super::fitting::array_bytes;
-use super::graveyard::{Grave, bury};
+use super::graveyard::{Grave, bury, cost_of, count_made};
 use super::packed::{Item, Packed, item_bytes_max};
 
 /// Neighbouring runs that together have no more bytes become one. Below a full run, or the next insertion would cut
@@ -278,6 +278,7 @@ impl List {
         if runs.is_empty() {
             return;
         }
+        runs.iter().for_each(|_| count_made());
         if group == self.groups.len() {
             if group == 0 {
                 self.insert_group(0, Group::default());
@@ -405,14 +406,22 @@ impl List {
         list
     }
 
-    /// Frees groups with about `budget` items, at least one; returns how many items. The list is of no other use any
-    /// more, and empty when all are gone.
-    pub(super) fn take_apart(&mut self, budget: usize) -> usize {
+    /// Number of runs.
+    pub(super) fn pieces(&self) -> usize {
+        self.groups.iter().map(|group| group.runs().len()).sum()
+    }
+
+    /// Frees groups until a budget of runs is spent, at least one; returns how many runs. The list is of no other use any
+    /// more, and has none when all are gone.
+    pub(super) fn take_apart(&mut self, budget: &mut usize) -> usize {
         let mut freed = 0;
-        while self.len > 0 && freed < budget.max(1) {
-            let group = self.groups.pop_front().expect("the items are in groups");
-            freed += group.len();
+        while let Some(group) = self.groups.pop_front() {
             self.len -= group.len();
+            freed += group.runs().len();
+            *budget = budget.saturating_sub(group.runs().len() + cost_of(group.heap_bytes()));
+            if *budget == 0 {
+                break;
+            }
         }
         freed
     }

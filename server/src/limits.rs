@@ -155,3 +155,9 @@ const _: () = assert!(
 );
 const _: () =
     assert!(TRANSFER_CHUNK_BYTES <= TRANSFER_TURN_BYTES && TRANSFER_TURN_BYTES <= TRANSFER_WINDOW_BYTES);
+
+/// Bytes of the commands of one transaction: what one connection may make the server remember with MULTI.
+pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes of a big collection's copy that travel in one effect, from shard to shard of a node.
+pub const COPY_PIECE_BYTES: usize = 64 * 1024;

@@ -11,6 +11,7 @@ use anyhow::anyhow;
 use carousel_protocol::ShardId;
 
 use crate::metrics::{Loading, NodeView};
+use crate::persist::transactions::{LogNotes, Note, Verdict, Void, decide};
 use crate::persist::{
     DataDir, DataDirError, DiskStorage, Log, LogMarks, LogReport, RecordHeader, RecordKind, append_record,
     is_worth_rewriting, record_bytes,
@@ -65,7 +66,8 @@ pub fn load(
     for log in 0..layout.shards {
         view.loading.expect(dir.shard_log(ShardId(log)).bytes()?);
     }
-    let parts = read_all(&dir, options, &view.loading)?;
+    let verdict = judge_transactions(&dir)?;
+    let parts = read_all(&dir, options, &verdict, &view.loading)?;
     let has_other_shards = layout.shards != shard_count;
     let (mut shards, mut logs, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     for (at, part) in parts.into_iter().enumerate() {
@@ -120,6 +122,7 @@ pub fn load(
 fn read_all(
     dir: &DataDir<DiskStorage>,
     options: Vec<ShardOptions>,
+    verdict: &Verdict,
     loading: &Loading,
 ) -> anyhow::Result<Vec<Part>> {
     let started = Instant::now();
@@ -131,7 +134,7 @@ fn read_all(
                 let done = done.clone();
                 let thread = std::thread::Builder::new().name(format!("load-{}", options.id));
                 thread.spawn_scoped(scope, move || {
-                    let part = read_shard(dir, options, loading);
+                    let part = read_shard(dir, options, verdict, loading);
                     // The receiver lives as long as anybody is waited for.
                     let _ = done.send(());
                     part
@@ -161,14 +164,56 @@ fn read_all(
     })
 }
 
-fn read_shard(dir: &DataDir<DiskStorage>, options: ShardOptions, loading: &Loading) -> anyhow::Result<Part> {
+/// Finds out which transactions are complete, from the notes of all logs, which are read on a thread each.
+fn judge_transactions(dir: &DataDir<DiskStorage>) -> anyhow::Result<Verdict> {
+    let collect = |shard: ShardId| -> anyhow::Result<_> {
+        let mut notes = LogNotes::default();
+        let mut number = 0;
+        let mut sink = |header: RecordHeader, payload: &[u8]| {
+            if matches!(header.kind, RecordKind::Begin | RecordKind::Commit | RecordKind::Settled) {
+                let note = Note::decode(payload).ok_or("a note of a transaction that is none")?;
+                notes.push(shard, number, note);
+            }
+            number += 1;
+            Ok(())
+        };
+        dir.shard_log(shard).read(&mut sink)?;
+        Ok(notes.into_notes().into_iter().map(move |(number, note)| (shard, number, note)))
+    };
+    std::thread::scope(|scope| {
+        let collect = &collect;
+        let threads: Vec<_> =
+            (0..dir.layout().shards).map(|shard| scope.spawn(move || collect(ShardId(shard)))).collect();
+        let notes: anyhow::Result<Vec<_>> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect();
+        let verdict = decide(notes?.into_iter().flatten());
+        let incomplete = verdict.voids.values().map(Vec::len).sum::<usize>();
+        if incomplete > 0 {
+            tracing::warn!(incomplete, "passing over transactions that the last process did not complete");
+        }
+        Ok(verdict)
+    })
+}
+
+fn read_shard(
+    dir: &DataDir<DiskStorage>,
+    options: ShardOptions,
+    verdict: &Verdict,
+    loading: &Loading,
+) -> anyhow::Result<Part> {
     let (id, shard_count) = (options.id, options.shard_count);
     let mut shard = Shard::new(options);
     let mut meter = Meter { loading, records: 0, bytes: 0, keys: 0 };
-    let mut sink = |header: RecordHeader, payload: &[u8]| {
+    let mut read = |voids: &[Void], number: u64, header: RecordHeader, payload: &[u8]| {
         let is_ours = ShardId::of_slot(header.slot, shard_count) == id;
         // A promise is about many slots, of which the header names one.
         if !is_ours && header.kind != RecordKind::Promise {
+            return Ok(());
+        }
+        let is_void = || voids.iter().any(|void| void.has(number, header.slot));
+        if header.kind != RecordKind::Promise && is_void() {
             return Ok(());
         }
         shard.replay(header, payload).map_err(|error| error.to_string())?;
@@ -179,18 +224,43 @@ fn read_shard(dir: &DataDir<DiskStorage>, options: ShardOptions, loading: &Loadi
     let layout = dir.layout();
     let mut log = None;
     let mut reports = Vec::new();
-    if layout.shards == shard_count {
-        let (opened, report) = dir.shard_log(id).open(&mut sink)?;
-        log = Some(opened);
-        reports.push(report);
-    } else {
-        for other in 0..layout.shards {
-            reports.push(dir.shard_log(ShardId(other)).read(&mut sink)?);
+    let has_same_shards = layout.shards == shard_count;
+    let logs = if has_same_shards { id.0..id.0 + 1 } else { 0..layout.shards };
+    for shard_log in logs.map(ShardId) {
+        let voids = verdict.voids.get(&shard_log).map_or(&[][..], Vec::as_slice);
+        let mut number = 0;
+        let mut sink = |header: RecordHeader, payload: &[u8]| {
+            number += 1;
+            read(voids, number - 1, header, payload)
+        };
+        if has_same_shards {
+            let (mut opened, report) = dir.shard_log(shard_log).open(&mut sink)?;
+            settle(&mut opened, verdict.settle.get(&shard_log))?;
+            log = Some(opened);
+            reports.push(report);
+        } else {
+            reports.push(dir.shard_log(shard_log).read(&mut sink)?);
         }
     }
     meter.look(&shard);
     shard.replay_done();
     Ok(Part { shard, log, reports })
+}
+
+/// Writes into a log what was decided about its transactions, before anything else is: from now on their slots have
+/// other records.
+fn settle(log: &mut Log<DiskStorage>, notes: Option<&Vec<Note>>) -> anyhow::Result<()> {
+    let mut records = Vec::new();
+    for note in notes.into_iter().flatten() {
+        let mut payload = Vec::new();
+        note.encode(&mut payload);
+        append_record(&mut records, &note.header(), &payload);
+    }
+    if !records.is_empty() {
+        log.append(&records)?;
+        log.sync()?;
+    }
+    Ok(())
 }
 
 /// Tells [`Loading`] how far a thread has come.

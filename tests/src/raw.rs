@@ -52,7 +52,7 @@ impl Raw {
     /// If the connection ends.
     pub async fn call_args(&mut self, args: &[&[u8]]) -> Reply {
         let name = String::from_utf8_lossy(args.first().copied().unwrap_or_default()).into_owned();
-        match within(format_args!("an answer to {name}"), self.try_call(args)).await {
+        match within(format!("an answer to {name}"), self.try_call(args)).await {
             Ok(reply) => reply,
             Err(error) => panic!("the connection ended with {name}: {error}"),
         }

@@ -35,12 +35,16 @@ impl Flags {
     /// In the ACL category `@dangerous` without being for operators. No flag in the `COMMAND` reply.
     pub const DANGEROUS: Self = Self(1 << 11);
 
-    const NAMES: [(Self, &'static str); 11] = [
+    /// May wait for another client.
+    pub const BLOCKING: Self = Self(1 << 12);
+
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::WRITE, "write"),
         (Self::READONLY, "readonly"),
         (Self::DENYOOM, "denyoom"),
         (Self::ADMIN, "admin"),
         (Self::NOSCRIPT, "noscript"),
+        (Self::BLOCKING, "blocking"),
         (Self::LOADING, "loading"),
         (Self::STALE, "stale"),
         (Self::FAST, "fast"),
@@ -70,6 +74,7 @@ impl Flags {
             (admin || self.contains(Self::DANGEROUS), "@dangerous"),
             (self.contains(Self::FAST), "@fast"),
             (!self.contains(Self::FAST), "@slow"),
+            (self.contains(Self::BLOCKING), "@blocking"),
         ]
         .into_iter()
         .filter_map(|(is_in, name)| is_in.then_some(name))

@@ -9,6 +9,8 @@ const WRITE: &[Flags] = &[Flags::WRITE];
 const FAST_WRITE: &[Flags] = &[Flags::WRITE, Flags::FAST];
 const GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM];
 const FAST_GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::FAST];
+const BLOCKING: &[Flags] = &[Flags::WRITE, Flags::NOSCRIPT, Flags::BLOCKING];
+const BLOCKING_GROWING: &[Flags] = &[Flags::WRITE, Flags::DENYOOM, Flags::NOSCRIPT, Flags::BLOCKING];
 
 pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::LPush, "LPUSH", AtLeast(3), Keys::FIRST, Place::Key)
@@ -62,4 +64,19 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::LMPop, "LMPOP", AtLeast(4), Keys::counted(1), Place::Key)
         .flags(WRITE)
         .docs("list", "7.0.0", "Returns multiple elements from a list after removing them. Deletes the list if the last element was popped."),
+    CommandSpec::new(CommandId::BLPop, "BLPOP", AtLeast(3), Keys::ALL_BUT_LAST, Place::Blocking)
+        .flags(BLOCKING)
+        .docs("list", "2.0.0", "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped."),
+    CommandSpec::new(CommandId::BRPop, "BRPOP", AtLeast(3), Keys::ALL_BUT_LAST, Place::Blocking)
+        .flags(BLOCKING)
+        .docs("list", "2.0.0", "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped."),
+    CommandSpec::new(CommandId::BLMove, "BLMOVE", Exactly(6), Keys::FIRST_TWO, Place::Blocking)
+        .flags(BLOCKING_GROWING)
+        .docs("list", "6.2.0", "Pops an element from a list, pushes it to another list and returns it. Blocks until an element is available otherwise. Deletes the list if the last element was moved."),
+    CommandSpec::new(CommandId::BRPopLPush, "BRPOPLPUSH", Exactly(4), Keys::FIRST_TWO, Place::Blocking)
+        .flags(BLOCKING_GROWING)
+        .docs("list", "2.2.0", "Pops an element from a list, pushes it to another list and returns it. Block until an element is available otherwise. Deletes the list if the last element was popped."),
+    CommandSpec::new(CommandId::BLMPop, "BLMPOP", AtLeast(5), Keys::counted(2), Place::Blocking)
+        .flags(&[Flags::WRITE, Flags::BLOCKING])
+        .docs("list", "7.0.0", "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped."),
 ];

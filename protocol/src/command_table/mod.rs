@@ -17,6 +17,7 @@ mod sorted_sets;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use std::iter::{Chain, StepBy};
 use std::ops::Range;
@@ -89,6 +90,8 @@ impl Keys {
     pub const ALL: Self = Self { first: 1, last: -1, step: 1, count_at: 0, options_at: 0 };
     /// Every other argument: `MSET key value key value`.
     pub const PAIRS: Self = Self { first: 1, last: -1, step: 2, count_at: 0, options_at: 0 };
+    /// All arguments after the name but the last: `BLPOP key key timeout`.
+    pub const ALL_BUT_LAST: Self = Self { first: 1, last: -2, step: 1, count_at: 0, options_at: 0 };
     /// The first two arguments after the name: `LMOVE source destination`.
     pub const FIRST_TWO: Self = Self { first: 1, last: 2, step: 1, count_at: 0, options_at: 0 };
     /// A destination, then a count and so many keys: `ZUNIONSTORE destination 2 a b`.
@@ -177,6 +180,10 @@ pub enum Place {
     AllShards,
     /// On the node's control thread, which answers later.
     Control,
+    /// On the shard that owns its keys, as soon as one of them has what it asks for.
+    Blocking,
+    /// In the connection's loop: it is about the requests before and after it.
+    Transaction,
 }
 
 /// How the answers of several shards become one.
@@ -213,6 +220,7 @@ command_ids! {
     Get Set MGet MSet MSetNx SetNx SetEx PSetEx GetSet GetDel GetEx SetRange GetRange Substr Append StrLen
     Incr Decr IncrBy DecrBy IncrByFloat Lcs
     LPush RPush LPushX RPushX LPop RPop LLen LRange LIndex LSet LInsert LRem LTrim LPos LMove RPopLPush LMPop
+    BLPop BRPop BLMove BRPopLPush BLMPop
     SetBit GetBit BitCount BitPos BitOp BitField BitFieldRo
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
     Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
@@ -223,6 +231,8 @@ command_ids! {
     ZAdd ZRem ZScore ZMScore ZIncrBy ZCard ZCount ZLexCount ZRange ZRangeStore ZRangeByScore ZRevRangeByScore ZRangeByLex ZRevRangeByLex ZRevRange ZRank
     ZRevRank ZRemRangeByRank ZRemRangeByScore ZRemRangeByLex ZPopMin ZPopMax ZMPop ZRandMember ZScan
     ZUnion ZInter ZDiff ZUnionStore ZInterStore ZDiffStore ZInterCard
+    BZPopMin BZPopMax BZMPop
+    Multi Exec Discard Watch Unwatch
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
     ReadOnly ReadWrite Asking Cluster Shutdown Carousel
     Monitor SlowLog Latency Debug LolWut Role ReplicaOf SlaveOf Failover Wait WaitAof Acl
@@ -332,6 +342,7 @@ impl CommandSpec {
             (_, "sorted-set") => Some("@sortedset"),
             (_, "bitmap") => Some("@bitmap"),
             (_, "generic") => Some("@keyspace"),
+            (_, "transactions") => Some("@transaction"),
             (_, "connection") => Some("@connection"),
             _ => None,
         }
@@ -436,6 +447,7 @@ const fn table() -> [CommandSpec; COMMAND_COUNT] {
         hashes::ROWS,
         sets::ROWS,
         sorted_sets::ROWS,
+        transactions::ROWS,
         server::ROWS,
         operators::ROWS,
     ];

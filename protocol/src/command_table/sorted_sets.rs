@@ -9,6 +9,7 @@ const FAST_READ: &[Flags] = &[Flags::READONLY, Flags::FAST];
 const FAST_WRITE: &[Flags] = &[Flags::WRITE, Flags::FAST];
 const READ: &[Flags] = &[Flags::READONLY];
 const WRITE: &[Flags] = &[Flags::WRITE];
+const BLOCKING_FAST: &[Flags] = &[Flags::WRITE, Flags::NOSCRIPT, Flags::FAST, Flags::BLOCKING];
 
 pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::ZAdd, "ZADD", AtLeast(4), Keys::FIRST, Place::Key)
@@ -107,4 +108,13 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::ZInterCard, "ZINTERCARD", AtLeast(3), Keys::counted(1), Place::Key)
         .flags(READ)
         .docs("sorted-set", "7.0.0", "Returns the number of members of the intersect of multiple sorted sets."),
+    CommandSpec::new(CommandId::BZPopMin, "BZPOPMIN", AtLeast(3), Keys::ALL_BUT_LAST, Place::Blocking)
+        .flags(BLOCKING_FAST)
+        .docs("sorted-set", "5.0.0", "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped."),
+    CommandSpec::new(CommandId::BZPopMax, "BZPOPMAX", AtLeast(3), Keys::ALL_BUT_LAST, Place::Blocking)
+        .flags(BLOCKING_FAST)
+        .docs("sorted-set", "5.0.0", "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  Deletes the sorted set if the last element was popped."),
+    CommandSpec::new(CommandId::BZMPop, "BZMPOP", AtLeast(5), Keys::counted(2), Place::Blocking)
+        .flags(&[Flags::WRITE, Flags::BLOCKING])
+        .docs("sorted-set", "7.0.0", "Removes and returns a member by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped."),
 ];

@@ -27,6 +27,15 @@ pub enum CommandError {
         /// The command's name, or `command|subcommand`.
         command: String,
     },
+    /// How long to block.
+    #[error("ERR timeout is not a float or out of range")]
+    TimeoutNotAFloat,
+    /// How long to block.
+    #[error("ERR timeout is negative")]
+    NegativeTimeout,
+    /// How long to block.
+    #[error("ERR timeout is out of range")]
+    TimeoutRange,
     /// What HINCRBY would count with.
     #[error("ERR hash value is not an integer")]
     HashValueNotAnInteger,

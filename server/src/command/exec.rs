@@ -11,7 +11,9 @@ use super::effect::{Effect, EffectSink};
 use super::error::CommandError;
 use super::list::{self, End, Missing};
 use super::tables::{KeyAt, Tables};
-use super::{bitfield, bitmap, debug, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string};
+use super::{
+    bitfield, bitmap, blocking, debug, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string,
+};
 use crate::store::{EntryRef, View};
 use crate::{Now, limits};
 
@@ -290,7 +292,15 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         CommandId::LPos => list::lpos(exec, argv),
         CommandId::LMove => list::lmove(exec, argv),
         CommandId::RPopLPush => list::rpoplpush(exec, argv),
-        CommandId::LMPop => list::lmpop(exec, argv),
+        CommandId::BLPop
+        | CommandId::BRPop
+        | CommandId::BLMove
+        | CommandId::BRPopLPush
+        | CommandId::BLMPop
+        | CommandId::BZPopMin
+        | CommandId::BZPopMax
+        | CommandId::BZMPop => blocking::execute(spec, exec, argv),
+        CommandId::LMPop => list::lmpop(exec, argv, 1),
         CommandId::Sort | CommandId::SortRo => sort::sort(spec, exec, argv),
         CommandId::HSet => hash::hset(exec, argv),
         CommandId::HSetNx => hash::hsetnx(exec, argv),
@@ -347,7 +357,7 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         CommandId::ZRemRangeByLex => sorted_set::zremrangebylex(exec, argv),
         CommandId::ZPopMin => sorted_set::zpopmin(exec, argv),
         CommandId::ZPopMax => sorted_set::zpopmax(exec, argv),
-        CommandId::ZMPop => sorted_set::zmpop(exec, argv),
+        CommandId::ZMPop => sorted_set::zmpop(exec, argv, 1),
         CommandId::ZRandMember => sorted_set::zrandmember(exec, argv),
         CommandId::ZScan => sorted_set::zscan(exec, argv),
         CommandId::ZUnion => sorted_set::zunion(exec, argv),
@@ -357,7 +367,12 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         CommandId::ZInterStore => sorted_set::zinterstore(exec, argv),
         CommandId::ZDiffStore => sorted_set::zdiffstore(exec, argv),
         CommandId::ZInterCard => sorted_set::zintercard(exec, argv),
-        CommandId::Ping
+        CommandId::Multi
+        | CommandId::Exec
+        | CommandId::Discard
+        | CommandId::Watch
+        | CommandId::Unwatch
+        | CommandId::Ping
         | CommandId::Echo
         | CommandId::Quit
         | CommandId::Reset

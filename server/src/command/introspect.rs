@@ -129,6 +129,7 @@ impl Entry {
             (Place::Key, Merge::Sum | Merge::Ok | Merge::PerKey) => Some("request_policy:multi_shard"),
             (Place::Connection, _) if spec.id == CommandId::Ping => Some("request_policy:all_shards"),
             (Place::Key | Place::Slot | Place::Connection | Place::Control, _) => None,
+            (Place::Blocking | Place::Transaction, _) => None,
         };
         let response = match spec.merge {
             Merge::Sum => Some("response_policy:agg_sum"),

@@ -6,6 +6,7 @@
 mod alone;
 mod bitfield;
 mod bitmap;
+mod blocking;
 mod client;
 mod cluster;
 mod connection;
@@ -43,9 +44,13 @@ mod string;
 mod tables;
 
 pub use alone::{WaitAof, wait_aof_reply};
+pub use blocking::{awaited_keys, block_timeout_ms, has_awaited, reply_nothing};
 pub use databases::{DatabaseKeys, SlotKeys, WalkPosition};
 pub use debug::debug_refusal;
-pub use effect::{Effect, EffectError, EffectIter, EffectSink, EffectsBuf, Items, ItemsBuf, ItemsIter};
+pub use effect::{
+    Effect, EffectError, EffectIter, EffectSink, EffectsBuf, Interest, Items, ItemsBuf, ItemsIter, KeyPlace,
+    Trip,
+};
 pub use effects_of::{
     ITEM_COST, ItemPosition, ItemsGiven, effects_as, expiry_effect, next_items, whole_effect,
 };
@@ -55,6 +60,7 @@ pub use expire::ExpireCycle;
 pub use glob::{Case, glob_match};
 pub use monitor::monitor_line;
 pub use scan::{parse_scan_cursor, scan_cursor_shard};
+pub use sort::{looked_up_keys, looks_up_keys};
 pub use tables::{KeyAt, KeyCounters, LocalSlots, Tables};
 
 #[cfg(test)]

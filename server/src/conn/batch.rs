@@ -3,7 +3,6 @@
 use carousel_protocol::resp::{Version, encode_request};
 use carousel_protocol::{Database, ShardId};
 
-use super::scatter::Gather;
 use crate::shard::{Hold, HoldState, Shard};
 
 /// Replies in request order; some may have to wait, some come from other shards.
@@ -33,24 +32,13 @@ struct Held {
     end: usize,
 }
 
+/// A missing reply: one of an errand.
 struct Hole {
     at: usize,
-    filling: Filling,
-    /// What the part that was executed here waits for.
-    holds: Vec<Hold>,
-}
-
-/// Where a missing reply comes from.
-pub(super) enum Filling {
-    /// One reply of an errand.
-    One {
-        /// Index in `errands`.
-        errand: usize,
-        /// Which of its replies.
-        reply: usize,
-    },
-    /// Replies of several shards, merged into one.
-    Gathered(Gather),
+    /// Index in `errands`.
+    errand: usize,
+    /// Which of its replies.
+    reply: usize,
 }
 
 /// Requests of this batch for one other shard.
@@ -77,14 +65,6 @@ impl Errand {
     pub(super) fn add(&mut self, database: Database, args: &[&[u8]]) -> usize {
         self.select(database);
         encode_request(&mut self.requests, args);
-        self.count += 1;
-        self.count - 1
-    }
-
-    /// The same with a request that is RESP already.
-    pub(super) fn add_encoded(&mut self, database: Database, request: &[u8]) -> usize {
-        self.select(database);
-        self.requests.extend_from_slice(request);
         self.count += 1;
         self.count - 1
     }
@@ -126,9 +106,9 @@ impl Batch {
         self.held.push(Held { hold, start, end });
     }
 
-    /// A reply belongs at the present end of `out`; it may leave when `holds` have been released as well.
-    pub(super) fn hole(&mut self, filling: Filling, holds: Vec<Hold>) {
-        self.holes.push(Hole { at: self.out.len(), filling, holds });
+    /// A reply of an errand, by their indices, belongs at the present end of `out`.
+    pub(super) fn hole(&mut self, errand: usize, reply: usize) {
+        self.holes.push(Hole { at: self.out.len(), errand, reply });
     }
 
     /// Where the next reply begins.
@@ -178,8 +158,7 @@ impl Batch {
             return Settled::Unanswered;
         }
         // Released marks go from the front; what is lost stays until it is rewritten.
-        let holds = self.holes.iter().flat_map(|hole| hole.holds.iter().copied());
-        let mut holds = self.held.iter().map(|held| held.hold).chain(holds);
+        let mut holds = self.held.iter().map(|held| held.hold);
         if !overdue && holds.any(|hold| shard.hold_state(hold) == HoldState::Held) {
             return Settled::Held;
         }
@@ -209,15 +188,8 @@ impl Batch {
                 let hole = holes.next().expect("peeked");
                 whole.extend_from_slice(&self.out[at..hole.at]);
                 at = hole.at;
-                let failed = hole.holds.iter().find(|hold| shard.hold_state(**hold) != HoldState::Released);
-                match hole.filling {
-                    _ if failed.is_some() => write_unknown(shard, *failed.expect("is some"), &mut whole),
-                    Filling::One { errand, reply } => {
-                        let replies = self.errands[errand].replies.as_ref().expect("settled");
-                        whole.extend_from_slice(replies.get(reply));
-                    }
-                    Filling::Gathered(gather) => gather.merge(&self.errands, &mut whole),
-                }
+                let replies = self.errands[hole.errand].replies.as_ref().expect("settled");
+                whole.extend_from_slice(replies.get(hole.reply));
             } else {
                 let held = failed.next().expect("peeked");
                 if held.start < at {
@@ -236,7 +208,7 @@ impl Batch {
 }
 
 /// A reply that could not be confirmed: the outcome is unknown, never "failed".
-pub(super) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
+pub(crate) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
     let (copies, needed) = shard.copies_of(hold);
     let text = match shard.hold_state(hold) {
         HoldState::Lost => {
@@ -253,10 +225,8 @@ pub(super) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use carousel_protocol::NodeId;
-    use carousel_protocol::command_table::Merge;
-    use carousel_protocol::resp::{Version, parse_reply};
+    use carousel_protocol::resp::parse_reply;
 
-    use super::super::scatter::Source;
     use super::*;
     use crate::shard::ShardOptions;
 
@@ -318,23 +288,10 @@ mod tests {
         reply(&mut batch, "+PONG\r\n", &[]);
         let mark = batch.mark();
         reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]);
-        batch.hole(Filling::Gathered(Gather::new(Merge::Ok, Version::Resp2)), vec![Hold::Turn(0)]);
+        batch.hole(0, 0);
         batch.mute_since(mark);
         reply(&mut batch, ":1\r\n", &[]);
         assert_eq!(batch.settle(&shard, false), Settled::Yes);
         assert_eq!(replies(&batch.out), ["+PONG", ":1"]);
-    }
-
-    #[test]
-    fn a_gathered_reply_waits_for_its_own_part_and_fails_as_a_whole() {
-        let (shard, mut batch) = (shard(), Batch::default());
-        let mut gather = Gather::new(Merge::Ok, Version::Resp2);
-        gather.add(Source::Here(b"+OK\r\n".to_vec()), Vec::new());
-        batch.hole(Filling::Gathered(gather), vec![Hold::Turn(0), Hold::Turn(0)]);
-        reply(&mut batch, "+PONG\r\n", &[]);
-        assert_eq!(batch.settle(&shard, false), Settled::Held);
-        assert_eq!(batch.settle(&shard, true), Settled::Yes);
-        let left = replies(&batch.out);
-        assert!(left[0].starts_with("-NOQUORUM") && left[1] == "+PONG" && left.len() == 2, "{left:?}");
     }
 }

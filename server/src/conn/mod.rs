@@ -5,14 +5,21 @@
 //! next read begins, so a client that does not read its replies is not read from either.
 
 mod batch;
+mod blocking;
 mod bounds;
+mod coordinate;
+mod cross;
+mod input;
+mod multi;
 mod push;
 pub mod remote;
 mod scatter;
 mod serve;
 mod sync;
+mod transaction;
 mod watch;
 mod window;
 
+pub(crate) use batch::write_unknown;
 pub use serve::serve;
 pub(crate) use watch::TimingSettings;

@@ -4,19 +4,20 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use super::input::Input;
 use crate::metrics::Feed;
-use crate::runtime::{Reader, Writer};
+use crate::runtime::{Runtime, Writer};
 
-/// Reads as [`Reader::read`] does, and meanwhile sends what comes from `feed`. An error where that cannot be sent, or has
+/// Reads as [`Input::read`] does, and meanwhile sends what comes from `feed`. An error where that cannot be sent, or has
 /// become too much for the client.
-pub(super) async fn read_and_push<R: Reader, W: Writer>(
-    reader: &mut R,
+pub(super) async fn read_and_push<R: Runtime, W: Writer>(
+    input: &mut Input<R>,
     writer: &mut W,
     buffer: Vec<u8>,
     feed: &Feed,
 ) -> (std::io::Result<usize>, Vec<u8>) {
     // One read for all the time: given up, it would lose what it has taken from the stream.
-    let mut read = pin!(reader.read(buffer));
+    let mut read = pin!(input.read(buffer));
     loop {
         let next = poll_fn(|context| match read.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),

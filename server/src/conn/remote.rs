@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use carousel_protocol::command_table::{self, CommandId, CommandSpec, Place};
+use carousel_protocol::command_table::{self, CommandId, CommandSpec};
 use carousel_protocol::resp::number::parse_i64;
-use carousel_protocol::resp::{Parsed, ReplyWriter, RequestParser, Version};
-use carousel_protocol::{Database, ShardId, key_slot};
+use carousel_protocol::resp::{Argv, ReplyWriter, Version};
+use carousel_protocol::{Database, ShardId};
 
 use super::batch::write_unknown;
-use super::scatter::slot_of;
 use super::watch::note_slow;
+use crate::Now;
 use crate::shard::drive::ShardHandle;
-use crate::shard::{Hold, HoldState, Refusal, Request, Shard};
-use crate::{Now, limits};
+use crate::shard::encoded::{Caller, RoomOf, execute_any, parse};
+use crate::shard::{Hold, HoldState, Refusal, Shard};
 
 /// What one batch of a connection asks of another shard.
 pub struct RemoteBatch {
@@ -32,9 +32,6 @@ pub struct RemoteBatch {
     held: Vec<(Hold, usize)>,
     deadline_ns: Option<u64>,
 }
-
-/// Room in the log; see [`crate::shard::Room`].
-pub type LogRoom<'a> = dyn Fn(usize) -> Result<(), &'static str> + 'a;
 
 /// Requests of one command that are timed together; see [`super::watch`].
 struct Run {
@@ -106,7 +103,7 @@ impl RemoteBatch {
         park_ns: u64,
         hold_ns: u64,
         handle: &ShardHandle,
-        room: &LogRoom<'_>,
+        room: &RoomOf<'_>,
     ) -> Progress {
         let mut run = Run { at: self.at, spec: None, count: 0, since_ns: now.mono_ns };
         while self.at < self.requests.len() {
@@ -149,11 +146,9 @@ impl RemoteBatch {
             handle.metrics.took(spec.id, spent_ns / run.count, timing.distribution);
         }
         if timing.is_long(spent_ns / 1000) {
-            let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
             let input = &self.requests[run.at..];
-            let parsed = parser.parse(input, &mut args);
-            assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "it was executed");
-            note_slow(handle, timing, spec, parser.argv(input, &args), (now, spent_ns), || {
+            let (args, _) = parse(input);
+            note_slow(handle, timing, spec, Argv::new(input, &args), (now, spent_ns), || {
                 let client = handle.node.clients.get(self.connection);
                 client
                     .map(|client| (client.addr.to_string(), client.names().name.clone()))
@@ -171,14 +166,11 @@ impl RemoteBatch {
         park_ns: u64,
         handle: &ShardHandle,
         run: &mut Run,
-        room: &LogRoom<'_>,
+        room: &RoomOf<'_>,
     ) -> bool {
-        let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
         let input = &self.requests[self.at..];
-        let Ok(Parsed::Complete { consumed }) = parser.parse(input, &mut args) else {
-            unreachable!("the sending shard encodes whole requests");
-        };
-        let argv = parser.argv(input, &args);
+        let (args, consumed) = parse(input);
+        let argv = Argv::new(input, &args);
         let spec = command_table::lookup(argv.get(0)).expect("the sending shard looked it up");
         if spec.id == CommandId::Select {
             let number = parse_i64(argv.get(1)).and_then(|number| u16::try_from(number).ok());
@@ -197,17 +189,8 @@ impl RemoteBatch {
         let (reply, metrics) = (self.replies.ends.len(), &handle.metrics);
         let out = &mut self.replies.bytes;
         let start = out.len();
-        let slot = slot_of(spec, argv).unwrap_or(shard.slot_at(0));
-        let request = Request { spec, slot, argv, database: self.database, version: self.version };
-        let executed = if matches!(spec.place_for(argv), Place::AllShards | Place::Slot) {
-            shard.execute_on_any(now, request, out, room)
-        } else {
-            let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
-            match slots.as_slice() {
-                [] | [_] => shard.execute(now, request, out, room).map(|hold| vec![hold]),
-                several => shard.execute_across(now, request, several, out, room),
-            }
-        };
+        let caller = Caller { database: self.database, version: self.version };
+        let executed = execute_any(spec, argv, shard, now, caller, out, room);
         match executed {
             Ok(holds) => {
                 let holds = holds.into_iter().filter(|hold| *hold != Hold::None);
@@ -216,6 +199,7 @@ impl RemoteBatch {
                     metrics.command_failed(spec.id, &out[start..]);
                 }
             }
+            Err(Refusal::Locked) => return false,
             Err(refusal) => {
                 if let Refusal::Park(_) = refusal {
                     let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + park_ns);

@@ -1,15 +1,15 @@
 //! Commands whose keys belong to several shards, and the merging of their parts.
 //!
-//! On a lone node a command may name keys of any slots: each shard gets the part with its own keys. (Several shards
-//! do not make it atomic yet: another client may see one part before the other.)
+//! On a lone node a command may name keys of any slots: each shard gets the part with its own keys, while the slots of
+//! all of them are locked.
 
 use carousel_protocol::command_table::{CommandId, CommandSpec, Merge};
 use carousel_protocol::resp::number::parse_i64;
-use carousel_protocol::resp::{Argv, Reply, ReplyWriter, Version, encode_request, parse_reply};
-use carousel_protocol::{ShardId, SlotId, key_slot};
+use carousel_protocol::resp::{Argv, Reply, ReplyWriter, Version, parse_reply};
+use carousel_protocol::{Database, ShardId, SlotId, key_slot};
 
-use super::batch::Errand;
 use crate::command::{parse_scan_cursor, scan_cursor_shard};
+use crate::shard::encoded::Encoded;
 
 /// The slot of a request's first key; `None` where it has none.
 #[inline]
@@ -42,48 +42,25 @@ pub(super) fn one_slot(spec: &CommandSpec, argv: Argv<'_>, first: SlotId) -> boo
     spec.key_indices(argv).all(|i| key_slot(argv.get(i)) == first)
 }
 
-/// A reply that is merged from parts.
-pub(super) struct Gather {
-    merge: Merge,
-    version: Version,
-    parts: Vec<Part>,
-}
-
-struct Part {
-    source: Source,
-    /// For [`Merge::PerKey`]: which keys of the whole command the part's elements belong to.
-    keys: Vec<usize>,
-}
-
-/// Where a part's reply is.
-pub(super) enum Source {
-    /// It was executed at once.
-    Here(Vec<u8>),
-    /// It comes with an errand.
-    Errand {
-        /// Index in the batch's errands.
-        errand: usize,
-        /// Which of its replies.
-        reply: usize,
-    },
-}
-
 /// The part of a command that one shard executes.
 pub(super) struct Share {
     /// Which shard.
     pub(super) shard: ShardId,
-    /// The request with this shard's keys only, as RESP.
-    pub(super) request: Vec<u8>,
+    /// The request with this shard's keys only.
+    pub(super) request: Encoded,
     /// Places of those keys among all keys.
     pub(super) keys: Vec<usize>,
 }
 
 /// Splits a command by the shards of its keys; or to all shards, where it has none.
-pub(super) fn split(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> Vec<Share> {
+pub(super) fn split(
+    spec: &'static CommandSpec,
+    database: Database,
+    argv: Argv<'_>,
+    shard_count: u16,
+) -> Vec<Share> {
     if spec.keys.first == 0 {
-        let args: Vec<_> = argv.iter().collect();
-        let mut request = Vec::new();
-        encode_request(&mut request, &args);
+        let request = Encoded::of(spec, database, argv);
         return (0..shard_count)
             .map(|shard| Share { shard: ShardId(shard), request: request.clone(), keys: Vec::new() })
             .collect();
@@ -100,10 +77,10 @@ pub(super) fn split(spec: &CommandSpec, argv: Argv<'_>, shard_count: u16) -> Vec
         part.args.extend((i..i + step).map(|i| argv.get(i)));
         part.keys.push(n);
     }
-    let share = |(shard, Arguments { args, keys }): (ShardId, Arguments<'_>)| {
-        let mut request = Vec::new();
-        encode_request(&mut request, &args);
-        Share { shard, request, keys }
+    let share = |(shard, Arguments { args, keys }): (ShardId, Arguments<'_>)| Share {
+        shard,
+        request: Encoded::new(spec, database, &args),
+        keys,
     };
     parts.into_iter().map(share).collect()
 }
@@ -114,67 +91,50 @@ struct Arguments<'a> {
     keys: Vec<usize>,
 }
 
-impl Gather {
-    /// A reply without parts yet.
-    pub(super) fn new(merge: Merge, version: Version) -> Self {
-        Self { merge, version, parts: Vec::new() }
+/// The one reply that the parts' replies make, each with the places of its keys among all keys. The first error among
+/// them is the whole reply.
+pub(super) fn merge(merge: Merge, version: Version, parts: &[(Vec<u8>, Vec<usize>)]) -> Vec<u8> {
+    if let Some((error, _)) = parts.iter().find(|(bytes, _)| bytes.first() == Some(&b'-')) {
+        return error.clone();
     }
-
-    /// Adds a part.
-    pub(super) fn add(&mut self, source: Source, keys: Vec<usize>) {
-        self.parts.push(Part { source, keys });
-    }
-
-    /// Appends the merged reply. The first error among the parts is the whole reply.
-    pub(super) fn merge(self, errands: &[Errand], out: &mut Vec<u8>) {
-        let bytes_of = |source: &Source| match source {
-            Source::Here(bytes) => bytes.clone(),
-            Source::Errand { errand, reply } => {
-                errands[*errand].replies.as_ref().expect("settled").get(*reply).to_vec()
+    let replies = parts.iter().map(|(bytes, keys)| {
+        let (reply, _) = parse_reply(bytes).ok().flatten().expect("shards answer whole replies");
+        (reply, keys)
+    });
+    let mut out = Vec::new();
+    let mut writer = ReplyWriter::new(&mut out, version);
+    match merge {
+        Merge::Sum => writer.integer(replies.map(|(reply, _)| integer(&reply)).sum()),
+        Merge::Ok => writer.ok(),
+        Merge::PerKey | Merge::Concat => {
+            let mut elements: Vec<(usize, Reply)> = Vec::new();
+            for (reply, keys) in replies {
+                let Reply::Array(items) = reply else { unreachable!("the command answers an array") };
+                let base = elements.len();
+                let place = |i: usize| keys.get(i).copied().unwrap_or(base + i);
+                elements.extend(items.into_iter().enumerate().map(|(i, item)| (place(i), item)));
             }
-        };
-        let parts: Vec<_> = self.parts.iter().map(|part| (bytes_of(&part.source), &part.keys)).collect();
-        if let Some((error, _)) = parts.iter().find(|(bytes, _)| bytes.first() == Some(&b'-')) {
-            out.extend_from_slice(error);
-            return;
+            elements.sort_by_key(|element| element.0);
+            writer.array(elements.len());
+            for (_, element) in elements {
+                match element {
+                    Reply::Bulk(bytes) => writer.bulk(&bytes),
+                    Reply::Null => writer.null(),
+                    other => unreachable!("elements are strings or nil, not {other:?}"),
+                }
+            }
         }
-        let replies = parts.iter().map(|(bytes, keys)| {
-            let (reply, _) = parse_reply(bytes).ok().flatten().expect("shards answer whole replies");
-            (reply, *keys)
-        });
-        let mut writer = ReplyWriter::new(out, self.version);
-        match self.merge {
-            Merge::Sum => writer.integer(replies.map(|(reply, _)| integer(&reply)).sum()),
-            Merge::Ok => writer.ok(),
-            Merge::PerKey | Merge::Concat => {
-                let mut elements: Vec<(usize, Reply)> = Vec::new();
-                for (reply, keys) in replies {
-                    let Reply::Array(items) = reply else { unreachable!("the command answers an array") };
-                    let base = elements.len();
-                    let place = |i: usize| keys.get(i).copied().unwrap_or(base + i);
-                    elements.extend(items.into_iter().enumerate().map(|(i, item)| (place(i), item)));
-                }
-                elements.sort_by_key(|element| element.0);
-                writer.array(elements.len());
-                for (_, element) in elements {
-                    match element {
-                        Reply::Bulk(bytes) => writer.bulk(&bytes),
-                        Reply::Null => writer.null(),
-                        other => unreachable!("elements are strings or nil, not {other:?}"),
-                    }
-                }
+        Merge::Any => {
+            let found = replies.map(|(reply, _)| reply).find(|reply| *reply != Reply::Null);
+            match found {
+                Some(Reply::Bulk(bytes)) => writer.bulk(&bytes),
+                None => writer.null(),
+                Some(other) => unreachable!("the command answers a string or nil, not {other:?}"),
             }
-            Merge::Any => {
-                let found = replies.map(|(reply, _)| reply).find(|reply| *reply != Reply::Null);
-                match found {
-                    Some(Reply::Bulk(bytes)) => writer.bulk(&bytes),
-                    None => writer.null(),
-                    Some(other) => unreachable!("the command answers a string or nil, not {other:?}"),
-                }
-            }
-            Merge::None => unreachable!("a command without a merge rule is not split"),
         }
+        Merge::None => unreachable!("a command without a merge rule is not split"),
     }
+    out
 }
 
 fn integer(reply: &Reply) -> i64 {

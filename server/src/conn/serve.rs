@@ -3,21 +3,26 @@
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Merge, Place};
-use carousel_protocol::resp::{Argv, Limits, Parsed, ReplyWriter, RequestParser};
-use carousel_protocol::{ShardId, SlotId, key_slot};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Place};
+use carousel_protocol::resp::{Argv, Limits, ReplyWriter, RequestParser};
+use carousel_protocol::{ShardId, SlotId};
 
-use super::batch::{Batch, Filling, Settled};
+use super::batch::{Batch, Settled};
+use super::coordinate::is_write;
+use super::input::Input;
+use super::multi::{Multi, is_never_queued};
 use super::push;
-use super::scatter::{self, Gather, Source};
+use super::transaction::Work;
 use super::watch::Meter;
 use super::window::{Ahead, Window, WindowEnd};
+use super::{cross, scatter};
 use crate::command::WaitAof;
 use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
-use crate::runtime::{Reader, Runtime, Stream, Writer};
+use crate::runtime::{Runtime, Stream, Writer};
 use crate::shard::drive::ShardHandle;
-use crate::shard::{Hold, Refusal, Request};
+use crate::shard::encoded::{Encoded, slots_of};
+use crate::shard::{Refusal, Request};
 use crate::{Now, limits};
 
 /// Redis' words: clients know them.
@@ -35,14 +40,22 @@ pub(super) enum Pause {
     Control(ControlRequest),
     /// The last request is answered when the logs are synced.
     Sync(WaitAof),
+    /// The last request takes more than this shard, or time.
+    Work(Work),
     /// Nothing more is read from this client.
     Close,
 }
 
 /// Serves a client until it goes, is told to go, or breaks the protocol.
 pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, session: Session) {
-    let (mut reader, mut writer) = stream.split();
-    let mut connection = Connection::new(handle, session);
+    let mut connection = Connection::new(handle.clone(), session);
+    serve_requests::<R>(&mut connection, stream).await;
+    connection.multi.unwatch(&handle);
+}
+
+async fn serve_requests<R: Runtime>(connection: &mut Connection, stream: R::Stream) {
+    let (reader, mut writer) = stream.split();
+    let mut input = Input::<R>::new(reader);
     loop {
         let pause = connection.run_batch();
         if !connection.batch.is_settled() {
@@ -65,9 +78,9 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
             Pause::NeedInput(more) => {
                 let buffer = connection.input_with_room(more);
                 let (result, buffer) = match &connection.session.monitor {
-                    None => reader.read(buffer).await,
+                    None => input.read(buffer).await,
                     Some(monitor) => {
-                        push::read_and_push(&mut reader, &mut writer, buffer, monitor.feed()).await
+                        push::read_and_push(&mut input, &mut writer, buffer, monitor.feed()).await
                     }
                 };
                 connection.input = buffer;
@@ -89,6 +102,11 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
                 connection.handle.news().await;
                 connection.handle.metrics.blocked_clients.sub(1);
                 if connection.session.client.is_killed() {
+                    return;
+                }
+            }
+            Pause::Work(work) => {
+                if Box::pin(connection.do_work(work, &mut input)).await.is_break() {
                     return;
                 }
             }
@@ -114,6 +132,7 @@ fn parser_limits(handle: &ShardHandle) -> Limits {
 pub(super) struct Connection {
     pub(super) handle: Rc<ShardHandle>,
     pub(super) session: Session,
+    pub(super) multi: Multi,
     pub(super) input: Vec<u8>,
     /// Bytes of `input` that are done with.
     pub(super) done: usize,
@@ -129,7 +148,7 @@ pub(super) struct Connection {
     pub(super) is_plain: bool,
     last_command: Option<CommandId>,
     /// Since when the next request waits, monotonic.
-    parked_since_ns: Option<u64>,
+    pub(super) parked_since_ns: Option<u64>,
 }
 
 impl Connection {
@@ -138,6 +157,7 @@ impl Connection {
         Self {
             handle,
             session,
+            multi: Multi::default(),
             input: Vec::new(),
             done: 0,
             room: limits::READ_BYTES_MIN,
@@ -197,7 +217,8 @@ impl Connection {
         let (mut parser, mut window) =
             (self.parser.take().expect("put back after each batch"), std::mem::take(&mut self.window));
         let pause = self.run_windows(now, &input, &mut parser, &mut window);
-        if matches!(pause, Pause::Parked | Pause::Control(_) | Pause::Sync(_) | Pause::Full) {
+        if matches!(pause, Pause::Parked | Pause::Control(_) | Pause::Sync(_) | Pause::Work(_) | Pause::Full)
+        {
             // It has been ahead of where the next batch begins.
             parser = RequestParser::new(parser_limits(&self.handle));
         }
@@ -285,18 +306,29 @@ impl Connection {
         if self.handle.is_loading() && !spec.flags_for(argv).contains(Flags::LOADING) {
             return self.refuse(spec, LOADING);
         }
-        self.handle.metrics.command(spec.id);
         self.last_command = Some(spec.id);
+        if self.multi.is_open() && !is_never_queued(spec) {
+            return self.queue(spec, request.slot, argv);
+        }
+        self.handle.metrics.command(spec.id);
         match (spec.place_for(argv), request.slot) {
             (Place::Key, Some(slot)) if spec.keys.is_one() => self.run_on_slot(now, spec, slot, argv),
             (Place::Key, Some(slot)) => self.run_on_keys(now, spec, slot, argv),
             // Without a key, as a malformed OBJECT, nothing routes it: any shard knows the answer.
             (Place::Key, None) => self.run_on_slot(now, spec, self.handle.first_slot(), argv),
             (Place::Slot, _) => self.run_on_shard(now, spec, argv),
+            (Place::AllShards, _) if self.handle.shard_count == 1 => self.run_on_shard(now, spec, argv),
             (Place::AllShards, _) => {
-                self.run_on_shards(now, spec, argv);
-                ControlFlow::Continue(())
+                let command = Encoded::of(spec, self.session.database, argv);
+                ControlFlow::Break(Pause::Work(match is_write(spec) {
+                    true => Work::Command(command),
+                    false => Work::Look(command),
+                }))
             }
+            (Place::Blocking, slot) => {
+                self.run_blocking(now, spec, slot.unwrap_or_else(|| self.handle.first_slot()), argv)
+            }
+            (Place::Transaction, _) => self.run_transaction(now, spec, argv),
             (Place::Connection, _) => self.run_here(now, spec, argv),
             (Place::Control, _) => match ControlRequest::parse(spec, argv) {
                 Ok(request) => ControlFlow::Break(Pause::Control(request)),
@@ -308,6 +340,7 @@ impl Connection {
     /// Answers an error without having executed anything.
     #[cold]
     pub(super) fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+        self.multi.refuse();
         self.handle.metrics.command_rejected(spec.id, text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(text);
         ControlFlow::Continue(())
@@ -341,34 +374,33 @@ impl Connection {
         slot: SlotId,
         argv: Argv<'_>,
     ) -> ControlFlow<Pause> {
+        let alone = self.handle.shard_count == 1;
+        let command = |argv| {
+            ControlFlow::Break(Pause::Work(Work::Command(Encoded::of(spec, self.session.database, argv))))
+        };
         if scatter::one_slot(spec, argv, slot) {
+            if !alone && self.handle.may_cross_slots() && cross::may_look_everywhere(spec, argv) {
+                return command(argv);
+            }
             return self.run_on_slot(now, spec, slot, argv);
         }
         if !self.handle.may_cross_slots() {
             return self.refuse(spec, "CROSSSLOT Keys in request don't hash to the same slot");
         }
-        let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
-        if slots.iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
-            return self.run_across(
-                now,
-                Request { spec, slot, argv, database: self.session.database, version: self.session.version },
-                &slots,
-            );
+        let slots = slots_of(spec, argv);
+        let owner = self.handle.owner(slot);
+        if !alone
+            && (slots.iter().any(|slot| self.handle.owner(*slot) != owner)
+                || cross::may_look_everywhere(spec, argv))
+        {
+            return command(argv);
         }
-        let first = self.handle.owner(slot);
-        if slots.iter().all(|slot| self.handle.owner(*slot) == first) {
-            self.send_whole(first, argv);
+        if owner != self.handle.id {
+            self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        if spec.merge == Merge::None {
-            return self.refuse(
-                spec,
-                "CROSSSLOT Keys in request belong to several shards of this node, which this command does not support; \
-                 use a hash tag",
-            );
-        }
-        self.run_on_shards(now, spec, argv);
-        ControlFlow::Continue(())
+        let (database, version) = (self.session.database, self.session.version);
+        self.run_across(now, Request { spec, slot, argv, database, version }, &slots)
     }
 
     #[inline]
@@ -415,7 +447,7 @@ impl Connection {
 
     /// What becomes of a request that was executed, with its reply from `start` on, or refused.
     #[inline]
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         spec: &'static CommandSpec,
         result: Result<(), Refusal>,
@@ -436,7 +468,10 @@ impl Connection {
 
     /// A shard refused a request: it is parked, or gets its error.
     #[cold]
-    fn refused(&mut self, spec: &CommandSpec, refusal: Refusal, now: Now) -> ControlFlow<Pause> {
+    pub(super) fn refused(&mut self, spec: &CommandSpec, refusal: Refusal, now: Now) -> ControlFlow<Pause> {
+        if refusal == Refusal::Locked {
+            return ControlFlow::Break(Pause::Parked);
+        }
         if let Refusal::Park(_) = refusal {
             let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
             if now.mono_ns < since + self.handle.park_ns() {
@@ -447,60 +482,12 @@ impl Connection {
         self.refuse(spec, &refusal.into_text())
     }
 
-    /// A command that several shards execute a part of.
-    fn run_on_shards(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) {
-        let mut gather = Gather::new(spec.merge, self.session.version);
-        let mut holds = Vec::new();
-        for share in scatter::split(spec, argv, self.handle.shard_count) {
-            if share.shard == self.handle.id {
-                let (reply, held) = self.run_share(now, spec, &share.request);
-                holds.extend(held.into_iter().filter(|hold| *hold != Hold::None));
-                gather.add(Source::Here(reply), share.keys);
-            } else {
-                let errand = self.batch.errand(share.shard, self.session.version);
-                let database = self.session.database;
-                let reply = self.batch.errands[errand].add_encoded(database, &share.request);
-                gather.add(Source::Errand { errand, reply }, share.keys);
-            }
-        }
-        self.batch.hole(Filling::Gathered(gather), holds);
-    }
-
-    /// This shard's part of a command: its reply, and what that waits for.
-    fn run_share(&mut self, now: Now, spec: &'static CommandSpec, request: &[u8]) -> (Vec<u8>, Vec<Hold>) {
-        let (mut parser, mut args) = (RequestParser::new(limits::BETWEEN_SHARDS), Vec::new());
-        let parsed = parser.parse(request, &mut args);
-        assert!(matches!(parsed, Ok(Parsed::Complete { .. })), "a split request is whole");
-        let argv = parser.argv(request, &args);
-        let slots: Vec<_> = spec.key_indices(argv).map(|i| key_slot(argv.get(i))).collect();
-        let slot = slots.first().copied().unwrap_or_else(|| self.handle.first_slot());
-        let request =
-            Request { spec, slot, argv, database: self.session.database, version: self.session.version };
-        let (mut out, mut core) = (Vec::new(), self.handle.core.borrow_mut());
-        let room = |bytes| self.handle.log_room(bytes);
-        let executed = if slots.is_empty() {
-            core.execute_on_any(now, request, &mut out, room)
-        } else {
-            core.execute_across(now, request, &slots, &mut out, room)
-        };
-        // Also one that would be parked: the other shards have their parts already, so waiting here would only make
-        // the command less whole.
-        let holds = executed.unwrap_or_else(|refusal| {
-            ReplyWriter::new(&mut out, request.version).error(&refusal.into_text());
-            Vec::new()
-        });
-        if out.first() == Some(&b'-') {
-            self.handle.metrics.command_failed(spec.id, &out);
-        }
-        (out, holds)
-    }
-
     /// A command of one other shard.
     fn send_whole(&mut self, owner: ShardId, argv: Argv<'_>) {
         let errand = self.batch.errand(owner, self.session.version);
         let args: Vec<_> = argv.iter().collect();
         let reply = self.batch.errands[errand].add(self.session.database, &args);
-        self.batch.hole(Filling::One { errand, reply }, Vec::new());
+        self.batch.hole(errand, reply);
     }
 
     /// A command that needs only the connection and what the node publishes.
@@ -514,6 +501,10 @@ impl Connection {
         self.after_own_command(now);
         if let Some(wait) = self.session.wait_aof.take() {
             return ControlFlow::Break(Pause::Sync(wait));
+        }
+        if spec.id == CommandId::Reset {
+            self.multi.discard();
+            self.multi.unwatch(&self.handle);
         }
         if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }
     }
@@ -535,6 +526,7 @@ impl Connection {
             let room = 128 - rest.len();
             rest.push_str(&format!("'{}' ", text(arg, room)));
         }
+        self.multi.refuse();
         let text = format!("ERR unknown command '{name}', with args beginning with: {rest}");
         self.handle.metrics.error(text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(&text);

@@ -3,6 +3,7 @@
 //! - [`record`]: the codec of records, also used on the links between shards (pure)
 //! - [`segment`]: the layout of a log's files (pure)
 //! - [`log`]: appending to a log; [`sync`]: making it durable; [`recover`]: reading it at start
+//! - [`transactions`]: which transactions a restart finds complete (pure)
 //! - [`data_dir`]: versions, lock, generations of logs; [`run`]: what a restart may claim
 //! - [`storage`]: the file operations all this is made of, on disk and, for tests, in memory
 //!
@@ -21,6 +22,7 @@ mod scan;
 pub mod segment;
 pub mod storage;
 pub mod sync;
+pub mod transactions;
 
 #[cfg(test)]
 mod tests;

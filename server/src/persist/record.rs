@@ -64,6 +64,12 @@ pub enum RecordKind {
     /// The end of one write to a log; only in logs, never sent. Epoch: the log's salt; seq: up to which
     /// position of the log an fdatasync had succeeded. See [`crate::persist::segment`].
     WriteEnd = 11,
+    /// A transaction begins; see [`crate::persist::transactions`]. Only in logs, as the next two.
+    Begin = 12,
+    /// A transaction has run.
+    Commit = 13,
+    /// What has become of a transaction.
+    Settled = 14,
 }
 
 impl RecordKind {
@@ -81,6 +87,9 @@ impl RecordKind {
             9 => Self::CleanStop,
             10 => Self::SetPosition,
             11 => Self::WriteEnd,
+            12 => Self::Begin,
+            13 => Self::Commit,
+            14 => Self::Settled,
             _ => return None,
         })
     }

@@ -178,7 +178,10 @@ impl Scan {
             | RecordKind::InstallBegin
             | RecordKind::InstallPart
             | RecordKind::InstallDone
-            | RecordKind::SetPosition => {
+            | RecordKind::SetPosition
+            | RecordKind::Begin
+            | RecordKind::Commit
+            | RecordKind::Settled => {
                 self.report.marks.stopped_cleanly = None;
                 self.report.records += 1;
                 sink(header, payload)

@@ -307,6 +307,9 @@ fn well_formed(kind: RecordKind, payload: &[u8]) -> bool {
         | RecordKind::Start
         | RecordKind::CleanStop
         | RecordKind::WriteEnd
-        | RecordKind::SetPosition => false,
+        | RecordKind::SetPosition
+        | RecordKind::Begin
+        | RecordKind::Commit
+        | RecordKind::Settled => false,
     }
 }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub appendonly: bool,
     /// When the log is synced.
     pub appendfsync: AppendFsync,
+    /// What becomes of commands on keys of several slots.
+    pub cross_slot: CrossSlot,
     /// Password of the default user; empty for none.
     pub requirepass: String,
     /// Clients at a time.
@@ -118,6 +120,7 @@ impl Default for Settings {
             runtime: RuntimeChoice::Auto,
             appendonly: false,
             appendfsync: AppendFsync::No,
+            cross_slot: CrossSlot::Auto,
             requirepass: String::new(),
             maxclients: 0,
             timeout_s: 0,
@@ -280,6 +283,16 @@ choice! {
         Always = "always",
         /// When the kernel likes.
         No = "no",
+    }
+}
+
+choice! {
+    /// What becomes of commands and transactions on keys of several slots.
+    CrossSlot {
+        /// They are executed while the cluster has one node.
+        Auto = "auto",
+        /// They are refused.
+        Strict = "strict",
     }
 }
 

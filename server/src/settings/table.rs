@@ -2,7 +2,9 @@
 
 use carousel_protocol::Database;
 
-use super::{AppendFsync, DebugCommand, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address};
+use super::{
+    AppendFsync, CrossSlot, DebugCommand, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address,
+};
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
 /// What is said of a number that is none, in Redis' words.
@@ -259,6 +261,15 @@ pub const TABLE: &[SettingSpec] = &[
         mutable: true,
         doc: "When the log is synced: before each acknowledgement, once a second, or when the kernel likes. \
               The end of the process alone loses nothing under any of them; a power loss does under the last two.",
+    },
+    SettingSpec {
+        name: "cross-slot",
+        default: "auto",
+        unit: "",
+        kind: choice!(cross_slot, CrossSlot),
+        mutable: true,
+        doc: "Commands and transactions on keys of several slots: `auto` allows them while the cluster has one node, \
+              `strict` refuses them as a larger one does.",
     },
     SettingSpec {
         name: "requirepass",

@@ -76,7 +76,17 @@ impl Shard {
         let write = request.spec.flags.contains(Flags::WRITE);
         self.admit(request.slot, write)?;
         let taken = if write { self.take_room(request, 1, &room)? } else { 0 };
-        Ok(self.execute_admitted(now, request, out, &|bytes| room(taken + bytes)))
+        let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
+        self.after_command(now, &room);
+        Ok(hold)
+    }
+
+    /// What a command has given to clients that wait for it is theirs before anything else is executed.
+    #[inline]
+    pub(crate) fn after_command(&mut self, now: Now, room: &impl Room) {
+        if self.effects.interest().has_changed() && self.may_serve_blocked() {
+            self.serve_blocked(now, room);
+        }
     }
 
     /// Executes a request whose keys are of several slots of this shard, which a lone node and a cluster of one allow.
@@ -95,6 +105,7 @@ impl Shard {
         slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
         let taken = if write { self.take_room(request, slots.len(), &room)? } else { 0 };
         let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
+        self.after_command(now, &room);
         Ok(match self.standing {
             Standing::Member { .. } => slots.iter().map(|slot| self.hold_of(*slot)).collect(),
             Standing::Lone | Standing::Reserved { .. } => vec![hold],
@@ -113,6 +124,9 @@ impl Shard {
         out: &mut Vec<u8>,
         room: impl Room,
     ) -> Result<Vec<Hold>, Refusal> {
+        if self.has_locks() && !self.is_acting() {
+            return Err(Refusal::Locked);
+        }
         let mut taken = 0;
         if request.spec.flags.contains(Flags::WRITE) {
             if let Some(text) = self.refuse_write_on_all() {
@@ -121,6 +135,7 @@ impl Shard {
             taken = self.take_room(request, self.slots.len(), &room)?;
         }
         let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
+        self.after_command(now, &room);
         Ok(match self.standing {
             // One hold per slot that has anything uncommitted.
             Standing::Member { .. } => {
@@ -150,11 +165,16 @@ impl Shard {
     /// over, and must not be held for want of replicas.
     fn refuse_write_on_all(&self) -> Option<&'static str> {
         let led = self.slots.iter().zip(&self.serve).filter(|(slot, _)| slot.lead().is_some());
-        led.map(|(_, serve)| *serve).find(|serve| *serve != Serve::Leading).map(|serve| match serve {
+        // Slots that are locked are so for the one who asks.
+        let serves = |serve: &Serve| matches!(serve, Serve::Leading | Serve::Locked);
+        led.map(|(_, serve)| *serve).find(|serve| !serves(serve)).map(|serve| match serve {
             Serve::LeadingReadOnly => super::route::NO_REPLICAS,
-            Serve::Leading | Serve::Waiting | Serve::Frozen | Serve::Deposed | Serve::Elsewhere => {
-                super::route::TRY_AGAIN
-            }
+            Serve::Leading
+            | Serve::Locked
+            | Serve::Waiting
+            | Serve::Frozen
+            | Serve::Deposed
+            | Serve::Elsewhere => super::route::TRY_AGAIN,
         })
     }
 
@@ -166,8 +186,9 @@ impl Shard {
         room: &dyn Fn(usize) -> Result<(), &'static str>,
     ) -> Hold {
         let (serve, local) = (&self.serve, self.tables.local_slots());
-        let owned =
-            |slot: SlotId| matches!(serve[local.index_of(slot)], Serve::Leading | Serve::LeadingReadOnly);
+        let owned = |slot: SlotId| {
+            matches!(serve[local.index_of(slot)], Serve::Leading | Serve::LeadingReadOnly | Serve::Locked)
+        };
         let is_alone = matches!(self.standing, Standing::Lone | Standing::Reserved { .. });
         let mut exec = Exec {
             now,
@@ -183,24 +204,15 @@ impl Shard {
         };
         execute(request.spec, &mut exec, request.argv);
         if !self.effects.is_empty() {
-            self.record_effects();
+            self.record_as_one();
         }
         match self.standing {
-            Standing::Lone | Standing::Reserved { .. } => {
-                if !self.turn.made.is_empty() || !self.turn.frozen_made.is_empty() {
-                    Hold::Turn(self.turn.number)
-                } else if self.turn.durable < self.turn.number {
-                    // Nothing in this turn, which may not even end, but an earlier one is not durable yet.
-                    Hold::Turn(self.turn.number - 1)
-                } else {
-                    Hold::None
-                }
-            }
+            Standing::Lone | Standing::Reserved { .. } => self.hold_of_turn(),
             Standing::Member { .. } => self.hold_of(request.slot),
         }
     }
 
-    /// Turns the effects of a command into records.
+    /// Turns effects into records, each of which counts by itself.
     pub(crate) fn record_effects(&mut self) {
         let mut effects = std::mem::take(&mut self.effects);
         for (slot, payload) in effects.groups() {
@@ -211,7 +223,7 @@ impl Shard {
     }
 
     fn leads(&self, slot: SlotId) -> bool {
-        matches!(self.serve(slot), Serve::Leading | Serve::LeadingReadOnly)
+        matches!(self.serve(slot), Serve::Leading | Serve::LeadingReadOnly | Serve::Locked)
     }
 
     fn is_open(&self, slot: SlotId) -> bool {
@@ -219,7 +231,7 @@ impl Shard {
         slot.last_seq > slot.commit
     }
 
-    fn hold_of(&self, slot: SlotId) -> Hold {
+    pub(crate) fn hold_of(&self, slot: SlotId) -> Hold {
         let state = self.slot(slot);
         if state.last_seq <= state.commit {
             return Hold::None;

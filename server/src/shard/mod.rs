@@ -6,13 +6,16 @@
 //! [`adopt`], streams in `replication`, copies in `transfer`.
 
 pub mod adopt;
+pub mod blocking;
 pub mod drive;
+pub mod encoded;
 pub mod execute;
 pub mod journal;
 pub mod mailbox;
 pub mod replay;
 pub mod route;
 pub mod slot;
+pub mod transaction;
 pub mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +33,7 @@ use crate::store::KeyHasher;
 
 pub use execute::{Hold, HoldState, Request, Room};
 pub use route::Refusal;
+pub use transaction::Wanted;
 pub use turn::{ReadyChange, TurnOutput};
 
 /// What a shard is told at its making.
@@ -109,6 +113,8 @@ pub struct Shard {
     /// By slot as well, and asked first by every request: a byte each, close together, so that it is in the cache.
     pub(crate) serve: Vec<Serve>,
     pub(crate) effects: EffectSink,
+    pub(crate) locks: transaction::Locks,
+    pub(crate) blocked: blocking::Blocked,
     pub(crate) turn: turn::Turn,
     pub(crate) peers: Vec<Peer>,
     pub(crate) peer_index: BTreeMap<(NodeId, ShardId), PeerIndex>,
@@ -199,6 +205,8 @@ impl Shard {
             slots,
             serve,
             effects,
+            locks: transaction::Locks::default(),
+            blocked: blocking::Blocked::default(),
             options,
             standing: Standing::Lone,
             begun: None,

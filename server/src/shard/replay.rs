@@ -89,6 +89,8 @@ impl Shard {
                 self.replay_copy(index, seq);
             }
             RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd => {}
+            // What they say was decided before anything was replayed.
+            RecordKind::Begin | RecordKind::Commit | RecordKind::Settled => {}
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use super::{Shard, Standing};
 pub enum Refusal {
     /// Wait for the slot's state to change, for at most `handover-timeout`; then answer this error.
     Park(Cow<'static, str>),
+    /// Wait until a transaction has given the slot back: it will, without any help from outside.
+    Locked,
     /// Answer this error: `MOVED ...`, `CLUSTERDOWN ...`.
     Answer(String),
 }
@@ -21,6 +23,7 @@ impl Refusal {
     pub fn into_text(self) -> Cow<'static, str> {
         match self {
             Self::Park(text) => text,
+            Self::Locked => TRY_AGAIN.into(),
             Self::Answer(text) => text.into(),
         }
     }
@@ -50,9 +53,20 @@ impl Shard {
             Serve::LeadingReadOnly if !write => Ok(()),
             Serve::LeadingReadOnly => Err(Refusal::Park(NO_REPLICAS.into())),
             Serve::Waiting | Serve::Deposed => Err(Refusal::Park(TRY_AGAIN.into())),
+            Serve::Locked if self.is_acting_on(slot) => Ok(()),
+            Serve::Locked => Err(Refusal::Locked),
             Serve::Frozen => Err(self.ask(slot)),
             Serve::Elsewhere => Err(self.moved(slot)),
         }
+    }
+
+    /// The error that sends a client to the node that leads the slot, if the map names another one. Any shard knows.
+    pub(crate) fn redirect(&self, slot: SlotId) -> Option<String> {
+        let leads = |run: &carousel_protocol::SlotRun| run.primary() == self.options.me;
+        if self.cluster()?.slots.run_of(slot).is_some_and(leads) {
+            return None;
+        }
+        Some(self.moved(slot).into_text().into_owned())
     }
 
     /// A hand-over usually takes some milliseconds and ends with MOVED, which every client understands; so a request

@@ -30,6 +30,8 @@ pub enum Serve {
     Frozen,
     /// No more: somebody was promised a higher epoch. Requests are parked until the map says by whom.
     Deposed,
+    /// Only for the transaction that holds it; everybody else waits.
+    Locked,
     /// No: the slot map says who does.
     Elsewhere,
 }

@@ -82,6 +82,13 @@ pub struct TurnOutput {
     pub more: bool,
 }
 
+impl Turn {
+    /// Nothing was logged in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.log.is_empty() && self.frozen.is_empty() && self.made.is_empty() && self.frozen_made.is_empty()
+    }
+}
+
 impl Shard {
     /// Something is to be sent, logged, or told to those who wait: the turn should be ended.
     pub fn has_output(&self) -> bool {
@@ -99,7 +106,9 @@ impl Shard {
 
     /// Bytes of records that wait for the end of the turn.
     pub fn turn_log_bytes(&self) -> usize {
-        self.turn.log.len() + self.turn.frozen.iter().map(Bytes::len).sum::<usize>()
+        self.turn.log.len()
+            + self.turn.frozen.iter().map(Bytes::len).sum::<usize>()
+            + self.effects.len_bytes()
     }
 
     /// Has anything happened, since the last call, that a waiting request should look at?

@@ -370,6 +370,7 @@ impl World {
                 }
             }
             Err(Refusal::Park(text)) => self.reply(client, attempt, error(&text)),
+            Err(Refusal::Locked) => unreachable!("no transaction locks slots here"),
         }
     }
 

@@ -10,6 +10,7 @@ mod logging;
 mod prompt;
 mod protocol;
 mod service_manager;
+mod transactions;
 
 use carousel_tests::Server;
 

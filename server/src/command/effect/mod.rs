@@ -5,12 +5,14 @@
 //! twice is applying it once, but for a list's: their places are counted from its head as it is.)
 
 mod codec;
+mod interest;
 mod items;
 mod sink;
 #[cfg(test)]
 mod tests;
 
 pub use codec::{EffectError, EffectIter};
+pub use interest::{Interest, KeyPlace, Trip};
 pub use items::{Items, ItemsBuf, ItemsIter, encode_score};
 pub use sink::{EffectSink, EffectsBuf};
 

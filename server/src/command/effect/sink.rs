@@ -2,8 +2,8 @@
 
 use carousel_protocol::{Database, SlotId};
 
-use super::Effect;
 use super::codec::put_database;
+use super::{Effect, Interest};
 
 /// Effects on one slot, encoded: a payload, or a part of one that can stand alone.
 #[derive(Default)]
@@ -38,6 +38,9 @@ impl EffectsBuf {
 #[derive(Default)]
 pub struct EffectSink {
     is_recording: bool,
+    /// Pushed effects are of use to somebody.
+    is_active: bool,
+    interest: Interest,
     bytes: Vec<u8>,
     groups: Vec<Group>,
 }
@@ -59,12 +62,30 @@ impl EffectSink {
     /// Whether pushed effects are kept: where a log or a replica wants them.
     pub fn set_recording(&mut self, is_recording: bool) {
         self.is_recording = is_recording;
+        self.is_active = is_recording || !self.interest.is_empty();
+    }
+
+    /// Whose changes are waited for.
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// Changes whose changes are waited for.
+    pub fn change_interest<T>(&mut self, change: impl FnOnce(&mut Interest) -> T) -> T {
+        let result = change(&mut self.interest);
+        self.is_active = self.is_recording || !self.interest.is_empty();
+        result
     }
 
     /// Whether nothing was kept since the last [`Self::clear`].
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// Bytes of what was kept.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The groups: a slot and its effects, encoded; read them with [`EffectIter`](super::EffectIter).
@@ -88,9 +109,15 @@ impl EffectSink {
         }
     }
 
-    /// Keeps an effect on keys of `slot` and `database`, if recording.
+    /// Keeps an effect on keys of `slot` and `database`, if recording, and tells those who wait for it.
     #[inline]
     pub fn push(&mut self, slot: SlotId, database: Database, effect: Effect<'_>) {
+        if !self.is_active {
+            return;
+        }
+        if !self.interest.is_empty() {
+            self.interest.tell(slot, database, &effect);
+        }
         if !self.is_recording {
             return;
         }

@@ -47,11 +47,30 @@ fn move_one(exec: &mut Exec<'_>, argv: Argv<'_>, from: End, to: End) -> Outcome 
     Ok(())
 }
 
-/// `LMPOP numkeys key [key ...] LEFT | RIGHT [COUNT count]`: elements of the first of the lists that is there.
-pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    const KEYS: usize = 2;
-    let key_count = integer_from(argv.get(1), 1, "numkeys should be greater than 0")?;
-    let end_at = (key_count as usize).saturating_add(KEYS);
+/// `BLPOP key [key ...] timeout`, `BRPOP`: one element of the first of the lists that is there.
+pub(in super::super) fn pop_first(exec: &mut Exec<'_>, argv: Argv<'_>, end: End) -> Outcome {
+    for index in 1..argv.len() - 1 {
+        let (at, key) = exec.key_of_any_slot(argv, index);
+        let found: Option<ListRef<'_>> = view(exec.tables.find(at, key, exec.now.unix_ms, exec.effects))?;
+        if let Some(list) = found {
+            let len = list.len();
+            exec.reply.array(2);
+            exec.reply.bulk(key);
+            reply_end(&mut exec.reply, list, end, 1);
+            remove(exec, at, key, range_at(end, 1, len), len);
+            return Ok(());
+        }
+    }
+    exec.reply.null_array();
+    Ok(())
+}
+
+/// `LMPOP numkeys key [key ...] LEFT | RIGHT [COUNT count]`: elements of the first of the lists that is there. For
+/// `BLMPOP timeout numkeys ...` the number of keys is one argument further on.
+pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_at: usize) -> Outcome {
+    let keys_at = key_count_at + 1;
+    let key_count = integer_from(argv.get(key_count_at), 1, "numkeys should be greater than 0")?;
+    let end_at = (key_count as usize).saturating_add(keys_at);
     if end_at >= argv.len() {
         return Err(CommandError::Syntax);
     }
@@ -66,7 +85,7 @@ pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
         next += 2;
     }
     let count = count.unwrap_or(1);
-    for index in KEYS..end_at {
+    for index in keys_at..end_at {
         let (at, key) = exec.key_of_any_slot(argv, index);
         let found: Option<ListRef<'_>> = view(exec.tables.find(at, key, exec.now.unix_ms, exec.effects))?;
         if let Some(list) = found {

@@ -8,6 +8,7 @@ mod pattern;
 
 use carousel_protocol::command_table::CommandSpec;
 use carousel_protocol::resp::Argv;
+use carousel_protocol::{Database, key_slot};
 use options::Options;
 use pattern::{Lookup, Pattern};
 
@@ -15,6 +16,7 @@ use super::double::read_c_double;
 use super::effect::{Effect, ItemsBuf};
 use super::error::CommandError;
 use super::exec::{Exec, Outcome};
+use super::tables::Tables;
 use crate::limits;
 use crate::store::{Item, Value};
 
@@ -68,6 +70,29 @@ pub(super) fn sort(spec: &CommandSpec, exec: &mut Exec<'_>, argv: Argv<'_>) -> O
     }
     exec.reply.integer(count as i64);
     Ok(())
+}
+
+/// Whether a SORT names keys by its patterns.
+pub fn looks_up_keys(spec: &CommandSpec, argv: Argv<'_>) -> bool {
+    let Ok(options) = Options::parse(spec, argv, None) else { return false };
+    options.by.iter().chain(&options.gets).any(|pattern| !pattern.is_constant())
+}
+
+/// The keys that a SORT names by its patterns, its own being in `tables`.
+pub fn looked_up_keys(
+    spec: &CommandSpec,
+    database: Database,
+    argv: Argv<'_>,
+    tables: &Tables,
+    now_ms: u64,
+) -> Vec<Vec<u8>> {
+    let Ok(options) = Options::parse(spec, argv, None) else { return Vec::new() };
+    let key = argv.get(1);
+    let at = tables.key_at(key_slot(key), database, key);
+    let elements = elements(tables.peek(at, key, now_ms).map(|entry| entry.value())).unwrap_or_default();
+    let patterns: Vec<_> = options.by.iter().chain(&options.gets).collect();
+    let keys = elements.iter().flat_map(|element| patterns.iter().filter_map(|pattern| pattern.key(element)));
+    keys.collect()
 }
 
 /// The elements that are asked for, in the order that is asked for.

@@ -40,6 +40,14 @@ impl<'a> Pattern<'a> {
         !matches!(self, Self::Key { .. })
     }
 
+    /// The key that it names for an element.
+    pub(super) fn key(&self, element: &Item<'_>) -> Option<Vec<u8>> {
+        match *self {
+            Self::Key { before, behind, .. } => Some([before, element.as_bytes(), behind].concat()),
+            Self::Element | Self::Constant => None,
+        }
+    }
+
     /// Whether all keys that it can name are of that slot: because of a hash tag before the element.
     pub(super) fn stays_within(&self, slot: SlotId) -> bool {
         let Self::Key { before, .. } = self else { return true };

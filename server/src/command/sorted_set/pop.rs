@@ -24,6 +24,8 @@ enum Layout {
     Flat,
     /// Each member with its score.
     Pairs,
+    /// The same as `Flat`, as the rest of an array that has begun.
+    Rest,
 }
 
 /// `ZPOPMIN key [count]`
@@ -54,11 +56,35 @@ fn zpop(exec: &mut Exec<'_>, argv: Argv<'_>, end: End) -> Outcome {
     pop(exec, at, key, end, count, layout)
 }
 
-/// `ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count]`
-pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+/// `BZPOPMIN key [key ...] timeout`: one member of the first of the sorted sets that is there.
+pub(in crate::command) fn pop_first_min(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    pop_first(exec, argv, End::Min)
+}
+
+/// `BZPOPMAX key [key ...] timeout`
+pub(in crate::command) fn pop_first_max(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
+    pop_first(exec, argv, End::Max)
+}
+
+fn pop_first(exec: &mut Exec<'_>, argv: Argv<'_>, end: End) -> Outcome {
+    for index in 1..argv.len() - 1 {
+        let (at, key) = exec.key_of_any_slot(argv, index);
+        if exec.find_as::<SortedSetRef<'_>>(at, key)?.is_some() {
+            exec.reply.array(3);
+            exec.reply.bulk(key);
+            return pop(exec, at, key, end, 1, Layout::Rest);
+        }
+    }
+    exec.reply.null_array();
+    Ok(())
+}
+
+/// `ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count]`. For `BZMPOP timeout numkeys ...` the number of keys is one
+/// argument further on.
+pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_at: usize) -> Outcome {
     let positive = |text: &[u8]| usize::try_from(integer(text).ok()?).ok().filter(|&count| count > 0);
-    let key_count = positive(argv.get(1)).ok_or(CommandError::KeyCount)?;
-    let end_at = key_count.saturating_add(2);
+    let key_count = positive(argv.get(key_count_at)).ok_or(CommandError::KeyCount)?;
+    let end_at = key_count.saturating_add(key_count_at + 1);
     if end_at >= argv.len() {
         return Err(CommandError::Syntax);
     }
@@ -80,7 +106,7 @@ pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome 
             count
         }
     };
-    for key in argv.iter().skip(2).take(key_count) {
+    for key in argv.iter().skip(key_count_at + 1).take(key_count) {
         let at = exec.at(key);
         if exec.find_as::<SortedSetRef<'_>>(at, key)?.is_some() {
             exec.reply.array(2);
@@ -102,7 +128,11 @@ fn pop(exec: &mut Exec<'_>, at: KeyAt, key: &[u8], end: End, count: usize, layou
         End::Min => set.iter_from(0),
         End::Max => set.iter_back_from(set.len() - 1),
     };
-    exec.reply.array(if layout == Layout::Flat { 2 * count } else { count });
+    match layout {
+        Layout::Flat => exec.reply.array(2 * count),
+        Layout::Pairs => exec.reply.array(count),
+        Layout::Rest => {}
+    }
     let mut popped = ItemsBuf::new();
     for (score, member) in walk.take(count) {
         if layout == Layout::Pairs {

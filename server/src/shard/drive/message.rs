@@ -66,6 +66,8 @@ pub enum ToShard {
         /// The answers.
         replies: Replies,
     },
+    /// Something to do.
+    Work(super::transactions::Work),
     /// Promise an epoch and report; see [`Shard::seal`](crate::shard::Shard::seal).
     Seal {
         /// The epoch.

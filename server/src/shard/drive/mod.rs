@@ -7,10 +7,12 @@
 //! * the *tick* task: expiry, and the deadlines of those who wait;
 //! * two tasks per link to a shard of another node ([`crate::peer::link`]).
 
+mod blocking;
 mod clients;
 mod errands;
 mod message;
 mod tick;
+mod transactions;
 mod turn_end;
 
 use std::cell::{Cell, RefCell};
@@ -22,9 +24,13 @@ use std::task::{Poll, Waker};
 use carousel_protocol::{Incarnation, ShardId, SlotId};
 use futures::channel::oneshot;
 
+pub(crate) use self::blocking::Call;
 pub use self::message::{SealReports, ToShard};
+pub(crate) use self::transactions::Released;
+pub use self::transactions::Stopped;
 
 use self::errands::Errands;
+use self::transactions::Transactions;
 use self::turn_end::TurnEnd;
 use super::Shard;
 use super::journal::Journal;
@@ -37,6 +43,7 @@ use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::link::{LinkIn, LinkOut};
 use crate::persist::{DiskStorage, Log};
 use crate::runtime::{Runtime, turns};
+use crate::settings::CrossSlot;
 
 /// What the tasks of a shard share.
 pub struct ShardHandle {
@@ -52,6 +59,8 @@ pub struct ShardHandle {
     pub(crate) log: RefCell<Option<Journal>>,
     turn_end: TurnEnd,
     errands: Errands,
+    transactions: Transactions,
+    callers: blocking::Callers,
     waiting: RefCell<Vec<Waker>>,
     mailboxes: Vec<Sender<ToShard>>,
     control: tokio::sync::mpsc::UnboundedSender<ToControl>,
@@ -67,6 +76,7 @@ pub struct ShardHandle {
     /// Version of the settings that were read last.
     settings_version: Cell<u64>,
     timing: Cell<TimingSettings>,
+    is_cross_slot_strict: Cell<bool>,
     input_bytes_max: Cell<usize>,
     output_bytes_max: Cell<usize>,
     ticks_open: Cell<bool>,
@@ -106,6 +116,8 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         log: RefCell::new(log),
         turn_end: TurnEnd::default(),
         errands: Errands::default(),
+        transactions: Transactions::default(),
+        callers: blocking::Callers::default(),
         waiting: RefCell::default(),
         mailboxes,
         control,
@@ -119,6 +131,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
         bulk_bytes_max: Cell::new(0),
         settings_version: Cell::new(0),
         timing: Cell::default(),
+        is_cross_slot_strict: Cell::new(false),
         input_bytes_max: Cell::new(0),
         output_bytes_max: Cell::new(0),
         ticks_open: Cell::new(true),
@@ -130,6 +143,7 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
     R::spawn(turn_end::flush_loop::<R>(handle.clone()));
     R::spawn(tick::tick_loop::<R>(handle.clone()));
     R::spawn(tick::free_loop::<R>(handle.clone()));
+    R::spawn(transactions::grant_loop(handle.clone()));
     let mut messages = Vec::new();
     loop {
         mailbox.drain(&mut messages).await;
@@ -193,9 +207,10 @@ impl ShardHandle {
         if self.shard_count == 1 { self.id } else { ShardId::of_slot(slot, self.shard_count) }
     }
 
-    /// Several slots in one command: while there is at most one node.
+    /// Several slots in one command: while there is at most one node, and the setting `cross-slot` does not forbid it.
     pub(crate) fn may_cross_slots(&self) -> bool {
-        self.core.borrow().cluster().is_none_or(|state| state.members.len() < 2)
+        !self.is_cross_slot_strict.get()
+            && self.core.borrow().cluster().is_none_or(|state| state.members.len() < 2)
     }
 
     /// Reserves room in the log for a turn that writes up to `bytes`.
@@ -254,6 +269,7 @@ impl ShardHandle {
     fn settings_changed(&self) {
         let settings = self.node.settings();
         self.timing.set(TimingSettings::of(&settings));
+        self.is_cross_slot_strict.set(settings.cross_slot == CrossSlot::Strict);
         self.input_bytes_max.set(settings.client_query_buffer_limit as usize);
         self.output_bytes_max.set(settings.client_output_buffer_limit.normal.hard_bytes as usize);
         self.park_ns.set(settings.handover_timeout_ms * 1_000_000);
@@ -295,6 +311,10 @@ impl ShardHandle {
         for waker in self.waiting.take() {
             waker.wake();
         }
+        self.serve_blocked();
+        self.call_served();
+        self.tell_released();
+        self.locks_freed();
     }
 
     /// Has all shards of the node sync what they have written.
@@ -339,6 +359,7 @@ impl ShardHandle {
             ToShard::Replies { shard, connection, replies } => {
                 self.errands.answer(connection, shard, replies);
             }
+            ToShard::Work(work) => work(self),
             ToShard::Seal { epoch, slots, reply } => self.seal(epoch, slots, reply),
             ToShard::ChangeRefused { slot, epoch } => self.core.borrow_mut().change_refused(slot, epoch),
             ToShard::Reserve { duration, token, reply } => {

@@ -1,0 +1,275 @@
+//! A connection that waits for elements.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use carousel_protocol::ShardId;
+use carousel_protocol::resp::{ReplyWriter, Version};
+use futures::StreamExt as _;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::future::LocalBoxFuture;
+
+use super::coordinate::{Coordinator, Failure, failure_reply, is_write, wants_of};
+use super::input::Input;
+use crate::command::{awaited_keys, reply_nothing};
+use crate::runtime::Runtime;
+use crate::shard::blocking::{Claim, Waiter};
+use crate::shard::drive::{Call, ShardHandle, Stopped};
+use crate::shard::encoded::Encoded;
+
+/// A blocking command that has found nothing, or has not looked yet.
+pub(super) struct Block {
+    pub(super) command: Encoded,
+    /// `None` is for ever.
+    pub(super) timeout_ms: Option<u64>,
+    /// The client is among those who wait, on this shard.
+    pub(super) waits_here: Option<Wait>,
+}
+
+/// How a waiting client hears of what it waits for.
+pub(super) struct Wait {
+    claim: Claim,
+    call: UnboundedSender<Call>,
+    calls: UnboundedReceiver<Call>,
+    shards: Vec<ShardId>,
+}
+
+impl Wait {
+    pub(super) fn new() -> Self {
+        let (call, calls) = unbounded();
+        Self { claim: Claim::default(), call, calls, shards: Vec::new() }
+    }
+
+    /// Adds the client to those who wait on this shard, whose part of the command's keys is in `request`.
+    pub(super) fn begin_here(
+        &mut self,
+        handle: &ShardHandle,
+        core: &mut crate::shard::Shard,
+        connection: u64,
+        request: Encoded,
+        version: Version,
+    ) {
+        let waiter = Waiter { connection, claim: self.claim.clone(), request, version, is_called: false };
+        handle.block(core, waiter, self.call.clone());
+        self.shards.push(handle.id);
+    }
+}
+
+/// How waiting has ended.
+pub(super) enum Waited {
+    /// With this reply.
+    Reply(Vec<u8>),
+    /// The client has gone, or the process is about to end.
+    Over,
+}
+
+impl From<Stopped> for Waited {
+    fn from(_: Stopped) -> Self {
+        Self::Over
+    }
+}
+
+/// Whether a blocking command's reply says that there is nothing.
+pub(super) fn is_nothing(command: &Encoded, reply: &[u8], version: Version) -> bool {
+    reply == nothing(command, version)
+}
+
+fn nothing(command: &Encoded, version: Version) -> Vec<u8> {
+    let mut out = Vec::new();
+    reply_nothing(command.spec, &mut ReplyWriter::new(&mut out, version));
+    out
+}
+
+/// Executes a blocking command: waits until there is something for it, its time is over, or the client goes.
+pub(super) async fn wait<R: Runtime>(
+    handle: &Rc<ShardHandle>,
+    connection: u64,
+    version: Version,
+    block: Block,
+    input: &mut Input<R>,
+) -> Waited {
+    let Block { command, timeout_ms, waits_here } = block;
+    let mut waiting = Waiting {
+        handle: handle.clone(),
+        connection,
+        version,
+        command,
+        timer: timeout_ms
+            .map(|ms| Box::pin(R::sleep(Duration::from_millis(ms))) as LocalBoxFuture<'static, ()>),
+        is_time_over: false,
+        wait: Wait::new(),
+    };
+    let outcome = match waits_here {
+        Some(wait) => {
+            waiting.wait = wait;
+            Ok(None)
+        }
+        None => waiting.begin().await,
+    };
+    let waited = match outcome {
+        Ok(None) => waiting.wait_for_call(input).await,
+        Ok(Some(reply)) => Ok(Waited::Reply(reply)),
+        Err(failure) => Ok(failure_reply(failure, version).map_or(Waited::Over, Waited::Reply)),
+    };
+    waiting.end();
+    waited.unwrap_or_else(Waited::from)
+}
+
+struct Waiting {
+    handle: Rc<ShardHandle>,
+    connection: u64,
+    version: Version,
+    command: Encoded,
+    timer: Option<LocalBoxFuture<'static, ()>>,
+    is_time_over: bool,
+    wait: Wait,
+}
+
+/// What wakes a waiting client.
+enum Event {
+    Call(Call),
+    TimeOver,
+    Gone,
+}
+
+impl Waiting {
+    /// Executes the command if it finds something, and puts the client among those who wait if not: both as one, so that
+    /// nothing slips through in between.
+    async fn begin(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let (handle, command, version) = (self.handle.clone(), self.command.clone(), self.version);
+        let bytes = is_write(command.spec).then(|| command.len_bytes());
+        let wants = wants_of([&command], [], &handle);
+        let mut coordinator = Coordinator::lock(&handle, version, wants, bytes).await?;
+        let reply = coordinator.execute(&command).await?;
+        if is_nothing(&command, &reply, version) {
+            for (shard, request, is_called) in self.parts() {
+                let (connection, claim, call) =
+                    (self.connection, self.wait.claim.clone(), self.wait.call.clone());
+                self.wait.shards.push(shard);
+                let began = coordinator.act(shard, move |handle, core| {
+                    handle.block(core, Waiter { connection, claim, request, version, is_called }, call);
+                });
+                began.await?;
+            }
+            coordinator.finish().await?.map_err(|_| Failure::Stopped)?;
+            return Ok(None);
+        }
+        Ok(Some(coordinator.finish().await?.err().unwrap_or(reply)))
+    }
+
+    /// The shards to wait on, what of the command each of them can execute, and whether it cannot.
+    fn parts(&self) -> Vec<(ShardId, Encoded, bool)> {
+        let command = &self.command;
+        command.with_argv(|argv| {
+            let spec = command.spec;
+            let all: Vec<usize> = spec.key_indices(argv).collect();
+            let awaited: Vec<usize> = awaited_keys(spec, argv).collect();
+            let owner = |index: usize| self.handle.owner(carousel_protocol::key_slot(argv.get(index)));
+            let mut shards: Vec<ShardId> = awaited.iter().map(|index| owner(*index)).collect();
+            shards.sort_unstable();
+            shards.dedup();
+            if awaited.len() < all.len() {
+                // A move: it needs its destination, wherever that is.
+                let is_called = all.iter().any(|index| owner(*index) != shards[0]);
+                return vec![(shards[0], command.clone(), is_called)];
+            }
+            let part = |shard: ShardId| {
+                let own: Vec<usize> = all.iter().copied().filter(|index| owner(*index) == shard).collect();
+                let count = own.len().to_string();
+                let args: Vec<&[u8]> = (0..argv.len())
+                    .filter(|index| !all.contains(index) || own.contains(index))
+                    .map(|index| match spec.keys.count_at {
+                        at if at > 0 && usize::from(at) == index => count.as_bytes(),
+                        _ => argv.get(index),
+                    })
+                    .collect();
+                (shard, Encoded::new(spec, command.database, &args), false)
+            };
+            shards.into_iter().map(part).collect()
+        })
+    }
+
+    async fn wait_for_call<R: Runtime>(&mut self, input: &mut Input<R>) -> Result<Waited, Stopped> {
+        self.handle.metrics.blocked_clients.add(1);
+        let waited = self.wait_until_served(input).await;
+        self.handle.metrics.blocked_clients.sub(1);
+        waited
+    }
+
+    async fn wait_until_served<R: Runtime>(&mut self, input: &mut Input<R>) -> Result<Waited, Stopped> {
+        loop {
+            let call = match self.event(input).await {
+                Event::Call(call) => call,
+                Event::TimeOver if self.wait.claim.take() => {
+                    return Ok(Waited::Reply(nothing(&self.command, self.version)));
+                }
+                Event::Gone if self.wait.claim.take() => return Ok(Waited::Over),
+                // It has been served in this very moment.
+                Event::TimeOver | Event::Gone => self.wait.calls.next().await.ok_or(Stopped)?,
+            };
+            match call {
+                Call::Reply(reply, released) => {
+                    return Ok(Waited::Reply(released.await.map_err(Stopped::from)?.err().unwrap_or(reply)));
+                }
+                Call::Execute => {
+                    if let Some(reply) = self.execute().await? {
+                        return Ok(Waited::Reply(reply));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Executes the command for which there was something; `None` where somebody else has got it.
+    async fn execute(&mut self) -> Result<Option<Vec<u8>>, Stopped> {
+        let (handle, version, connection) = (self.handle.clone(), self.version, self.connection);
+        let wants = wants_of([&self.command], [], &handle);
+        let mut coordinator =
+            match Coordinator::lock(&handle, version, wants, Some(self.command.len_bytes())).await {
+                Ok(coordinator) => coordinator,
+                Err(failure) => return failure_reply(failure, version).map(Some).ok_or(Stopped),
+            };
+        let reply = coordinator.execute(&self.command).await?;
+        let found = !is_nothing(&self.command, &reply, version);
+        if !found {
+            for &shard in &self.wait.shards {
+                coordinator.act(shard, move |_, core| core.wait_on(connection)).await?;
+            }
+        }
+        let released = coordinator.finish().await?;
+        Ok(found.then(|| released.err().unwrap_or(reply)))
+    }
+
+    async fn event<R: Runtime>(&mut self, input: &mut Input<R>) -> Event {
+        poll_fn(|context| {
+            if let Poll::Ready(Some(call)) = self.wait.calls.poll_next_unpin(context) {
+                return Poll::Ready(Event::Call(call));
+            }
+            if let Some(timer) = &mut self.timer
+                && Pin::new(timer).poll(context).is_ready()
+            {
+                self.timer = None;
+                self.is_time_over = true;
+            }
+            if self.is_time_over {
+                return Poll::Ready(Event::TimeOver);
+            }
+            match input.poll_gone(context) {
+                Poll::Ready(()) => Poll::Ready(Event::Gone),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Leaves all queues.
+    fn end(&mut self) {
+        let connection = self.connection;
+        for shard in self.wait.shards.drain(..) {
+            self.handle.post(shard, move |handle| handle.unblock(connection));
+        }
+    }
+}

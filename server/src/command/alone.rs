@@ -4,6 +4,7 @@ use carousel_protocol::command_table::{self, CommandSpec};
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, ReplyWriter};
 
+use super::error::CommandError;
 use super::session::{help, subcommand};
 use crate::metrics::{CAROUSEL_VERSION, NodeView, REDIS_VERSION};
 use crate::replication::quorum::effective;
@@ -93,6 +94,12 @@ pub fn wait_aof_reply(synced: bool, reply: &mut ReplyWriter<'_>) {
 pub(super) fn acl(spec: &'static CommandSpec, argv: Argv<'_>, node: &NodeView, reply: &mut ReplyWriter<'_>) {
     const ONE_USER: &str = "ERR users other than `default` are not supported: use requirepass";
     let Some(sub) = subcommand(spec, argv, reply) else { return };
+    if matches!(sub.name, "CAT" | "LOG") && argv.len() > 3 {
+        let name = String::from_utf8_lossy(argv.get(1));
+        return reply.error(&format!(
+            "ERR unknown subcommand or wrong number of arguments for '{name}'. Try ACL HELP."
+        ));
+    }
     let has_password = node.settings().password().is_some();
     match sub.name {
         "WHOAMI" => reply.bulk(b"default"),
@@ -124,6 +131,9 @@ pub(super) fn acl(spec: &'static CommandSpec, argv: Argv<'_>, node: &NodeView, r
         }
         "CAT" => categories(argv, reply),
         "LOG" if argv.len() == 3 && argv.get(2).eq_ignore_ascii_case(b"RESET") => reply.ok(),
+        "LOG" if argv.len() == 3 && parse_i64(argv.get(2)).is_none() => {
+            reply.error(&CommandError::NotAnInteger.to_string());
+        }
         "LOG" => reply.array(0),
         "SETUSER" | "DELUSER" | "LOAD" | "SAVE" => reply.error(ONE_USER),
         "HELP" => help(reply, ACL_HELP),

@@ -50,6 +50,7 @@ pub(super) fn client(
             _ => session.replies = Replies::SkipNext,
         }),
         "TRACKING" => match_word(argv.get(2), reply, &["ON", "OFF"], |reply, word| match word {
+            _ if !are_tracking_options(argv.skip(3)) => syntax_error(reply),
             "OFF" => reply.ok(),
             _ => reply.error("ERR CLIENT TRACKING is not supported"),
         }),
@@ -339,6 +340,20 @@ NO-TOUCH (ON|OFF)
 HELP
     Print this help.";
 
+/// Whether these are options of CLIENT TRACKING.
+fn are_tracking_options(argv: Argv<'_>) -> bool {
+    const OPTIONS: [(&str, usize); 6] =
+        [("REDIRECT", 1), ("BCAST", 0), ("OPTIN", 0), ("OPTOUT", 0), ("NOLOOP", 0), ("PREFIX", 1)];
+    let mut at = 0;
+    while at < argv.len() {
+        let option = argv.get(at);
+        let known = OPTIONS.iter().find(|(name, _)| option.eq_ignore_ascii_case(name.as_bytes()));
+        let Some((_, arguments)) = known else { return false };
+        at += 1 + arguments;
+    }
+    at == argv.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,6 +381,9 @@ mod tests {
                 ),
                 ("CLIENT REPLY off2", "-ERR syntax error|"),
                 ("CLIENT TRACKING off", "+OK|"),
+                ("CLIENT TRACKING off BCAST PREFIX p", "+OK|"),
+                ("CLIENT TRACKING off PREFIX", "-ERR syntax error|"),
+                ("CLIENT TRACKING off WHAT", "-ERR syntax error|"),
                 ("CLIENT TRACKING on", "-ERR CLIENT TRACKING is not supported|"),
                 ("CLIENT TRACKINGINFO", "*6|$5|flags|*1|$3|off|$8|redirect|:-1|$8|prefixes|*0|"),
                 ("CLIENT GETREDIR", ":-1|"),

@@ -2063,5 +2063,109 @@ SESSIONS = {
         SORT {t}ties BY {t}absent_*
         SORT {t}ties BY {t}absent_* DESC
     """,
+    "transactions": r"""
+        EXEC
+        DISCARD
+        MULTI
+        MULTI
+        SET k 1
+        INCR k
+        GET k
+        LPUSH k x
+        EXEC
+        MULTI
+        SET k
+        NOSUCH
+        SET k 2
+        EXEC
+        GET k
+        MULTI
+        SET k 3
+        DISCARD
+        GET k
+        MULTI
+        EXEC
+        WATCH k j
+        MULTI
+        WATCH k
+        UNWATCH
+        SET k 4
+        EXEC
+        WATCH
+        WATCH k
+        SET k 5
+        MULTI
+        SET k 6
+        EXEC
+        GET k
+        WATCH k
+        SET k 7
+        UNWATCH
+        MULTI
+        SET k 8
+        EXEC
+        MULTI
+        PING
+        ECHO hello
+        TYPE k
+        BLPOP none 0
+        BLMOVE none other LEFT RIGHT 0
+        BZPOPMIN none 1
+        BLMPOP 0 2 none other LEFT
+        EXEC
+        MULTI
+        SELECT 3
+        SET k in3
+        SELECT 0
+        EXEC
+        GET k
+        MULTI
+        RESET
+        EXEC
+        MULTI
+        FLUSHALL
+        DBSIZE
+        SET a 1
+        DBSIZE
+        EXEC
+    """,
+    "blocking": r"""
+        RPUSH l a b c
+        BLPOP l 0
+        BLPOP none l 0
+        BRPOP none l 0.1
+        BLPOP none 0.01
+        BRPOP none 0.01
+        BLPOP l -1
+        BLPOP l x
+        BLPOP l
+        RPUSH l a b c
+        BLMOVE l m LEFT RIGHT 0
+        BLMOVE l m RIGHT LEFT 0
+        BLMOVE l m UP LEFT 0
+        BLMOVE none m LEFT LEFT 0.01
+        LRANGE m 0 -1
+        BRPOPLPUSH m n 0
+        BRPOPLPUSH none n 0.01
+        BLMPOP 0 2 none m LEFT
+        BLMPOP 0.01 1 none RIGHT COUNT 3
+        BLMPOP 0 0 m LEFT
+        BLMPOP 0 1 m UP
+        BLMPOP x 1 m LEFT
+        SET s text
+        BLPOP s 0
+        BLPOP none s 0
+        BLMOVE n s LEFT LEFT 0
+        BZPOPMIN s 0
+        ZADD z 1 a 2 b 3 c 4 d
+        BZPOPMIN none z 0
+        BZPOPMAX z 0
+        BZPOPMIN none 0.01
+        BZPOPMAX none 0.01
+        BZMPOP 0 2 none z MIN COUNT 1
+        BZMPOP 0.01 1 none MAX
+        BZMPOP 0 1 z UP
+        ZCARD z
+    """,
 }
 SESSIONS = {name: [line.strip() for line in text.strip().splitlines()] for name, text in SESSIONS.items()}

@@ -62,7 +62,7 @@ pub fn has_awaited(spec: &CommandSpec, tables: &Tables, at: KeyAt, key: &[u8], n
     })
 }
 
-/// The nil of a blocking command that has waited in vain.
+/// The nil of a blocking command that has found nothing.
 pub fn reply_nothing(spec: &CommandSpec, reply: &mut carousel_protocol::resp::ReplyWriter<'_>) {
     match spec.id {
         CommandId::BLMove | CommandId::BRPopLPush => reply.null(),

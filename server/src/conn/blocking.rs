@@ -15,6 +15,7 @@ use futures::future::LocalBoxFuture;
 use super::coordinate::{Coordinator, Failure, failure_reply, is_write, wants_of};
 use super::input::Input;
 use crate::command::{awaited_keys, reply_nothing};
+use crate::metrics::{Client, Unblock};
 use crate::runtime::Runtime;
 use crate::shard::blocking::{Claim, Waiter};
 use crate::shard::drive::{Call, ShardHandle, Stopped};
@@ -86,7 +87,7 @@ fn nothing(command: &Encoded, version: Version) -> Vec<u8> {
 /// Executes a blocking command: waits until there is something for it, its time is over, or the client goes.
 pub(super) async fn wait<R: Runtime>(
     handle: &Rc<ShardHandle>,
-    connection: u64,
+    client: &Client,
     version: Version,
     block: Block,
     input: &mut Input<R>,
@@ -94,7 +95,8 @@ pub(super) async fn wait<R: Runtime>(
     let Block { command, timeout_ms, waits_here } = block;
     let mut waiting = Waiting {
         handle: handle.clone(),
-        connection,
+        client,
+        connection: client.id,
         version,
         command,
         timer: timeout_ms
@@ -118,8 +120,9 @@ pub(super) async fn wait<R: Runtime>(
     waited.unwrap_or_else(Waited::from)
 }
 
-struct Waiting {
+struct Waiting<'a> {
     handle: Rc<ShardHandle>,
+    client: &'a Client,
     connection: u64,
     version: Version,
     command: Encoded,
@@ -132,10 +135,12 @@ struct Waiting {
 enum Event {
     Call(Call),
     TimeOver,
+    /// `CLIENT UNBLOCK ... ERROR`
+    Failed,
     Gone,
 }
 
-impl Waiting {
+impl Waiting<'_> {
     /// Executes the command if it finds something, and puts the client among those who wait if not: both as one, so that
     /// nothing slips through in between.
     async fn begin(&mut self) -> Result<Option<Vec<u8>>, Failure> {
@@ -194,7 +199,9 @@ impl Waiting {
 
     async fn wait_for_call<R: Runtime>(&mut self, input: &mut Input<R>) -> Result<Waited, Stopped> {
         self.handle.metrics.blocked_clients.add(1);
+        self.client.set_waiting(true);
         let waited = self.wait_until_served(input).await;
+        self.client.set_waiting(false);
         self.handle.metrics.blocked_clients.sub(1);
         waited
     }
@@ -204,11 +211,20 @@ impl Waiting {
             let call = match self.event(input).await {
                 Event::Call(call) => call,
                 Event::TimeOver if self.wait.claim.take() => {
-                    return Ok(Waited::Reply(nothing(&self.command, self.version)));
+                    // Also for a move, which has another nil where it need not wait.
+                    let mut out = Vec::new();
+                    ReplyWriter::new(&mut out, self.version).null_array();
+                    return Ok(Waited::Reply(out));
+                }
+                Event::Failed if self.wait.claim.take() => {
+                    let text = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+                    return Ok(Waited::Reply(text.to_vec()));
                 }
                 Event::Gone if self.wait.claim.take() => return Ok(Waited::Over),
                 // It has been served in this very moment.
-                Event::TimeOver | Event::Gone => self.wait.calls.next().await.ok_or(Stopped)?,
+                Event::TimeOver | Event::Failed | Event::Gone => {
+                    self.wait.calls.next().await.ok_or(Stopped)?
+                }
             };
             match call {
                 Call::Reply(reply, released) => {
@@ -256,6 +272,12 @@ impl Waiting {
             }
             if self.is_time_over {
                 return Poll::Ready(Event::TimeOver);
+            }
+            self.client.wake_when_unblocked(context.waker());
+            match self.client.unblocked() {
+                Some(Unblock::Timeout) => return Poll::Ready(Event::TimeOver),
+                Some(Unblock::Error) => return Poll::Ready(Event::Failed),
+                None => {}
             }
             match input.poll_gone(context) {
                 Poll::Ready(()) => Poll::Ready(Event::Gone),

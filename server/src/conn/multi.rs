@@ -44,6 +44,11 @@ impl Multi {
         self.queue.is_some()
     }
 
+    /// How many commands are queued; `None` without MULTI.
+    pub(super) fn queued(&self) -> Option<usize> {
+        self.queue.as_ref().map(|queue| queue.commands.len())
+    }
+
     /// MULTI. False where it has been said before.
     pub(super) fn open(&mut self) -> bool {
         if self.queue.is_some() {

@@ -504,6 +504,7 @@ impl Connection {
         }
         if spec.id == CommandId::Reset {
             self.multi.discard();
+            self.session.client.set_queued(None);
             self.multi.unwatch(&self.handle);
         }
         if self.session.closing { ControlFlow::Break(Pause::Close) } else { ControlFlow::Continue(()) }

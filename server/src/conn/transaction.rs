@@ -59,7 +59,10 @@ impl Connection {
             }
         }
         match self.multi.push(spec, self.session.database, argv) {
-            Ok(()) => ReplyWriter::new(&mut self.batch.out, self.session.version).simple("QUEUED"),
+            Ok(()) => {
+                self.session.client.set_queued(self.multi.queued());
+                ReplyWriter::new(&mut self.batch.out, self.session.version).simple("QUEUED");
+            }
             Err(text) => return self.refuse(spec, text),
         }
         ControlFlow::Continue(())
@@ -77,12 +80,19 @@ impl Connection {
             CommandId::Multi if !self.multi.open() => {
                 return self.fail(spec, "ERR MULTI calls can not be nested");
             }
-            CommandId::Multi => self.reply().ok(),
-            CommandId::Exec => return self.exec(now, spec),
+            CommandId::Multi => {
+                self.session.client.set_queued(Some(0));
+                self.reply().ok();
+            }
+            CommandId::Exec => {
+                self.session.client.set_queued(None);
+                return self.exec(now, spec);
+            }
             CommandId::Discard if !self.multi.discard() => {
                 return self.fail(spec, "ERR DISCARD without MULTI");
             }
             CommandId::Discard | CommandId::Unwatch => {
+                self.session.client.set_queued(None);
                 self.multi.unwatch(&self.handle);
                 self.reply().ok();
             }
@@ -286,7 +296,7 @@ impl Connection {
                 result
             }
             Work::Block(block) => {
-                match blocking::wait::<R>(&handle, self.session.id, version, block, input).await {
+                match blocking::wait::<R>(&handle, &self.session.client, version, block, input).await {
                     Waited::Reply(reply) => Ok(reply),
                     Waited::Over => return ControlFlow::Break(()),
                 }

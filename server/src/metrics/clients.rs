@@ -5,11 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
 use carousel_protocol::command_table::{self, CommandId};
 use carousel_protocol::{Database, ShardId};
+use futures::task::AtomicWaker;
 
 use crate::Now;
 
@@ -84,6 +88,10 @@ pub struct Client {
     /// Since when these are more than they may be for long; 0 while they are not.
     output_above_since_unix_ms: AtomicU64,
     waiting: AtomicU8,
+    /// Its connection, while it waits.
+    waiter: AtomicWaker,
+    /// Commands queued by MULTI; -1 without.
+    queued: AtomicI32,
     names: Mutex<ClientNames>,
     killed: AtomicBool,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -233,13 +241,26 @@ impl Client {
         self.waiting.store(if waits { WAITS } else { WAITS_NOT }, Ordering::Release);
     }
 
-    /// Asks a client to stop waiting; says whether it was waiting. Its connection looks at each turn.
+    /// Who is to be woken when somebody asks it to stop waiting.
+    pub fn wake_when_unblocked(&self, waker: &Waker) {
+        self.waiter.register(waker);
+    }
+
+    /// How many commands MULTI has queued; `None` without MULTI.
+    pub fn set_queued(&self, count: Option<usize>) {
+        let count = count.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX));
+        self.queued.store(count, Ordering::Relaxed);
+    }
+
+    /// Asks a client to stop waiting; says whether it was waiting.
     pub fn unblock(&self, how: Unblock) -> bool {
         let asked = match how {
             Unblock::Timeout => TO_TIME_OUT,
             Unblock::Error => TO_FAIL,
         };
-        self.waiting.compare_exchange(WAITS, asked, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let waits = self.waiting.compare_exchange(WAITS, asked, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        self.waiter.wake();
+        waits
     }
 
     /// How its wait is to end, where somebody asked for that.
@@ -259,7 +280,7 @@ impl Client {
         let (input, output) =
             (self.input_bytes.load(Ordering::Relaxed), self.output_bytes.load(Ordering::Relaxed));
         format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
+            "id={} addr={} laddr={} fd=-1 name={} age={age_s} idle={idle_s} flags={} db={} sub=0 psub=0 ssub=0 multi={} \
              qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={output} oll=0 omem={output} tot-mem={} events=r cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -268,6 +289,7 @@ impl Client {
             names.name,
             self.flags(),
             self.database.load(Ordering::Relaxed),
+            self.queued.load(Ordering::Relaxed),
             input + output,
             self.last_command_name(),
             if self.resp3.load(Ordering::Relaxed) { 3 } else { 2 },
@@ -282,6 +304,7 @@ impl Client {
             (self.monitors.load(Ordering::Relaxed), 'O'),
             (self.waiting.load(Ordering::Relaxed) != WAITS_NOT, 'b'),
             (matches!(self.addr, ClientAddr::Unix(_)), 'U'),
+            (self.queued.load(Ordering::Relaxed) >= 0, 'x'),
             (self.readonly.load(Ordering::Relaxed), 'r'),
             (self.no_evict.load(Ordering::Relaxed), 'e'),
             (self.no_touch.load(Ordering::Relaxed), 'T'),
@@ -340,6 +363,8 @@ impl ClientRegistry {
             output_bytes: AtomicUsize::new(0),
             output_above_since_unix_ms: AtomicU64::new(0),
             waiting: AtomicU8::new(WAITS_NOT),
+            waiter: AtomicWaker::new(),
+            queued: AtomicI32::new(-1),
             names: Mutex::default(),
             killed: AtomicBool::new(false),
             waker: OnceLock::new(),

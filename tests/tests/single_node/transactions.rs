@@ -202,7 +202,8 @@ async fn a_watched_key_that_changes_anywhere_stops_exec() {
     }
 }
 
-/// Consumers wait on four lists, producers push to any; every element is taken once.
+/// Consumers wait on four lists, a producer pushes to each; every element is taken once. The end is in the list that is
+/// looked at last.
 #[tokio::test]
 async fn each_element_is_popped_once_by_those_who_wait() {
     const ELEMENTS: usize = 400;
@@ -213,7 +214,7 @@ async fn each_element_is_popped_once_by_those_who_wait() {
             let (mut client, sender) = (server.raw().await, sender.clone());
             consumers.push(tokio::spawn(async move {
                 loop {
-                    let Reply::Array(popped) = client.call("BLPOP q1 q2 q3 q4 0").await else {
+                    let Reply::Array(popped) = client.call("BLPOP q1 q2 q3 q4 end 0").await else {
                         panic!("a pair")
                     };
                     let element = String::from_utf8(popped[1].as_bytes().unwrap().to_vec()).unwrap();
@@ -229,7 +230,7 @@ async fn each_element_is_popped_once_by_those_who_wait() {
             producer.call(&format!("RPUSH q{} {n}", n % 4 + 1)).await;
         }
         for _ in &consumers {
-            producer.call("RPUSH q1 end").await;
+            producer.call("RPUSH end end").await;
         }
         for consumer in consumers {
             consumer.await.unwrap();
@@ -293,5 +294,28 @@ async fn moves_between_shards_wait_in_their_turn() {
         producer.call("LPUSH later x").await;
         assert_eq!(patient.reply().await, Reply::Array(vec![bulk("later"), bulk("x")]));
         assert_eq!(patient.reply().await, Reply::Simple("PONG".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_client_can_be_told_to_stop() {
+    for server in each_kind().await {
+        let mut admin = server.raw().await;
+        for (how, answer) in [
+            ("", Reply::Null),
+            (" TIMEOUT", Reply::Null),
+            (" ERROR", Reply::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())),
+        ] {
+            let mut patient = server.raw().await;
+            let Reply::Integer(id) = patient.call("CLIENT ID").await else { panic!("an id") };
+            let unblock = format!("CLIENT UNBLOCK {id}{how}");
+            assert_eq!(admin.call(&unblock).await, Reply::Integer(0), "it does not wait");
+            let waits = tokio::spawn(async move { patient.call("BLPOP a b c 0").await });
+            blocked(&server, 1).await;
+            assert_eq!(admin.call(&unblock).await, Reply::Integer(1));
+            assert_eq!(waits.await.unwrap(), answer, "{how}");
+            blocked(&server, 0).await;
+        }
+        assert_eq!(admin.call("RPUSH a 1").await, Reply::Integer(1), "nobody takes it");
     }
 }

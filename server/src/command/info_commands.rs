@@ -57,7 +57,7 @@ mod tests {
         let mut tester = Tester::new();
         for shard in &tester.node.shards {
             shard.command(CommandId::Get);
-            shard.took(CommandId::Get, 1_500, true);
+            shard.took(CommandId::Get, 1_500, 1, true);
             shard.command_failed(CommandId::Get, b"-WRONGTYPE Operation against a key\r\n");
         }
         tester.node.shards[0].error(b"ERR unknown command");

@@ -240,8 +240,8 @@ mod tests {
     fn histograms_are_of_the_commands_that_were_called() {
         let mut tester = Tester::new();
         check(&mut tester, &[("LATENCY HISTOGRAM", "*0|"), ("LATENCY HISTOGRAM get nope", "*0|")]);
-        tester.node.shards[0].took(CommandId::Get, 700, true);
-        tester.node.shards[1].took(CommandId::Get, 3000, true);
+        tester.node.shards[0].took(CommandId::Get, 700, 1, true);
+        tester.node.shards[1].took(CommandId::Get, 3000, 1, true);
         let expected = "*2|$3|get|*4|$5|calls|:2|$14|histogram_usec|*4|:1|:1|:4|:2|";
         check(&mut tester, &[("LATENCY HISTOGRAM", expected), ("LATENCY HISTOGRAM GET set", expected)]);
         check(&mut tester, &[("CONFIG RESETSTAT", "+OK|"), ("LATENCY HISTOGRAM", "*0|")]);

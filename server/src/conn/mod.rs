@@ -10,6 +10,7 @@ mod bounds;
 mod coordinate;
 mod cross;
 mod input;
+mod meter;
 mod multi;
 mod push;
 pub mod remote;
@@ -21,5 +22,5 @@ mod watch;
 mod window;
 
 pub(crate) use batch::write_unknown;
+pub(crate) use meter::TimingSettings;
 pub use serve::serve;
-pub(crate) use watch::TimingSettings;

@@ -142,9 +142,7 @@ impl RemoteBatch {
         let Some(spec) = run.spec else { return run.since_ns };
         let (now, timing) = (handle.now(), handle.timing());
         let spent_ns = now.mono_ns.saturating_sub(run.since_ns);
-        for _ in 0..run.count {
-            handle.metrics.took(spec.id, spent_ns / run.count, timing.distribution);
-        }
+        handle.metrics.took(spec.id, spent_ns / run.count, run.count, timing.distribution);
         if timing.is_long(spent_ns / 1000) {
             let input = &self.requests[run.at..];
             let (args, _) = parse(input);

@@ -10,10 +10,10 @@ use carousel_protocol::{ShardId, SlotId};
 use super::batch::{Batch, Settled};
 use super::coordinate::is_write;
 use super::input::Input;
+use super::meter::Meter;
 use super::multi::{Multi, is_never_queued};
 use super::push;
 use super::transaction::Work;
-use super::watch::Meter;
 use super::window::{Ahead, Window, WindowEnd};
 use super::{cross, scatter};
 use crate::command::WaitAof;
@@ -144,6 +144,7 @@ pub(super) struct Connection {
     pub(super) batch: Batch,
     /// Requests of a batch that other shards may be asked; see [`Self::fit_asking`].
     pub(super) asked_max: usize,
+    pub(super) meter: Meter,
     /// Requests are to be executed, their replies sent, and nothing else; see [`Self::look_around`].
     pub(super) is_plain: bool,
     last_command: Option<CommandId>,
@@ -165,6 +166,7 @@ impl Connection {
             window: Window::default(),
             batch: Batch::default(),
             asked_max: limits::ASKED_MIN,
+            meter: Meter::default(),
             is_plain: true,
             last_command: None,
             parked_since_ns: None,
@@ -239,11 +241,11 @@ impl Connection {
         parser: &mut RequestParser,
         window: &mut Window,
     ) -> Pause {
-        let mut meter = Meter::begin(now, &self.handle);
+        self.meter.begin(now.mono_ns, self.handle.timing());
         loop {
             parser.set_authenticated(self.session.authenticated);
             self.look_around(now);
-            meter.next_window();
+            self.meter.next_window();
             let end = window.parse(parser, input, self.done, !self.session.authenticated);
             {
                 let core = self.handle.core.borrow();
@@ -253,30 +255,28 @@ impl Connection {
             }
             for n in 0..window.len() {
                 let (request, argv) = window.get(parser, input, n);
-                let is_apart = meter.is_apart(request.spec);
-                if is_apart {
-                    self.time(&mut meter, window, n, parser, input);
-                }
+                let is_apart = self.begin_request(window, n, parser, input);
                 if !argv.is_empty()
                     && let ControlFlow::Break(pause) = self.run_watched(now, request, argv)
                 {
-                    if !matches!(pause, Pause::Parked) {
+                    if matches!(pause, Pause::Parked) {
+                        self.meter.is_not_here();
+                    } else {
                         self.done = request.end;
                     }
-                    let executed = n + usize::from(!matches!(pause, Pause::Parked));
-                    self.time(&mut meter, window, executed, parser, input);
+                    self.time(window, n + 1, parser, input);
                     return pause;
                 }
                 self.done = request.end;
                 if is_apart {
-                    self.time(&mut meter, window, n + 1, parser, input);
+                    self.time(window, n + 1, parser, input);
                 }
                 if self.is_full() {
-                    self.time(&mut meter, window, n + 1, parser, input);
+                    self.time(window, n + 1, parser, input);
                     return Pause::Full;
                 }
             }
-            self.time(&mut meter, window, window.len(), parser, input);
+            self.time(window, window.len(), parser, input);
             match end {
                 WindowEnd::NeedInput(more) => return Pause::NeedInput(more),
                 WindowEnd::Malformed(error) => {
@@ -488,6 +488,8 @@ impl Connection {
         let args: Vec<_> = argv.iter().collect();
         let reply = self.batch.errands[errand].add(self.session.database, &args);
         self.batch.hole(errand, reply);
+        // It is timed there.
+        self.meter.is_not_here();
     }
 
     /// A command that needs only the connection and what the node publishes.

@@ -1,132 +1,48 @@
-//! What surrounds the execution of a request: how long it took, who is told of it, whether it has to wait because clients
-//! are paused, and whether its reply is wanted at all.
-//!
-//! Two looks at a clock would cost more than a GET. So requests that are over at once are timed together: those of a
-//! window, or those between two that are timed for themselves, share the time evenly. While somebody asks for less than
-//! [`TOGETHER_MICROS_MIN`] with `slowlog-log-slower-than` or `latency-monitor-threshold`, each is timed for itself.
+//! What surrounds the execution of a request: who is told of it and of how long it took, whether it has to wait because
+//! clients are paused, and whether its reply is wanted at all.
 
 use std::ops::ControlFlow;
 
 use carousel_protocol::command_table::{CommandId, CommandSpec, Flags};
 use carousel_protocol::resp::{Argv, RequestParser};
 
+use super::meter::TimingSettings;
 use super::serve::{Connection, Pause};
 use super::window::{Ahead, Window};
 use crate::Now;
 use crate::command::session::Replies;
 use crate::command::{debug_refusal, monitor_line};
 use crate::metrics::{PauseKind, SlowEntry, shown_args};
-use crate::settings::Settings;
 use crate::shard::drive::ShardHandle;
-
-/// Thresholds below this have every request timed for itself.
-pub(crate) const TOGETHER_MICROS_MIN: u64 = 1000;
-
-/// What of a shard's settings says how requests are timed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct TimingSettings {
-    /// `slowlog-log-slower-than`, in µs; `None` for never.
-    pub(crate) slow_micros: Option<u64>,
-    /// `slowlog-max-len`.
-    pub(crate) slow_entries: usize,
-    /// `latency-monitor-threshold`, in ms; `None` for never.
-    pub(crate) spike_ms: Option<u64>,
-    /// `latency-tracking`.
-    pub(crate) distribution: bool,
-}
-
-impl TimingSettings {
-    /// As the settings have it.
-    pub(crate) fn of(settings: &Settings) -> Self {
-        Self {
-            slow_micros: u64::try_from(settings.slowlog_log_slower_than).ok(),
-            slow_entries: settings.slowlog_max_len as usize,
-            spike_ms: (settings.latency_monitor_threshold_ms > 0)
-                .then_some(settings.latency_monitor_threshold_ms),
-            distribution: settings.latency_tracking,
-        }
-    }
-
-    /// May it share its time with others?
-    #[inline]
-    pub(super) fn is_together(self, spec: &CommandSpec) -> bool {
-        is_quick(spec) && self.slow_micros.is_none_or(|micros| micros >= TOGETHER_MICROS_MIN)
-    }
-
-    /// Did it take so long that it is to be noted?
-    pub(super) fn is_long(self, micros: u64) -> bool {
-        self.slow_micros.is_some_and(|least| micros >= least)
-            || self.spike_ms.is_some_and(|least| micros / 1000 >= least)
-    }
-}
-
-/// Times the requests of a batch.
-#[derive(Clone, Copy)]
-pub(super) struct Meter {
-    /// When the last timed request ended, on the shard's clock.
-    since_ns: u64,
-    /// The first request of the window that is not timed yet.
-    from: usize,
-    settings: TimingSettings,
-}
-
-/// Commands that are over at once, whatever they are asked: timed together.
-fn is_quick(spec: &CommandSpec) -> bool {
-    spec.keys.is_one()
-        && (spec.flags.contains(Flags::FAST)
-            || matches!(spec.id, CommandId::Set | CommandId::SetEx | CommandId::PSetEx))
-}
-
-impl Meter {
-    /// Begins with a batch.
-    pub(super) fn begin(now: Now, handle: &ShardHandle) -> Self {
-        Self { since_ns: now.mono_ns, from: 0, settings: handle.timing() }
-    }
-
-    /// A new window begins.
-    #[inline]
-    pub(super) fn next_window(&mut self) {
-        self.from = 0;
-    }
-
-    /// Is the request to be timed for itself?
-    #[inline]
-    pub(super) fn is_apart(&self, spec: Option<&CommandSpec>) -> bool {
-        spec.is_some_and(|spec| !self.settings.is_together(spec))
-    }
-}
 
 impl Connection {
     /// The requests of the window before `end` that are not timed yet have been executed.
     #[inline]
-    pub(super) fn time(
-        &self,
-        meter: &mut Meter,
-        window: &Window,
-        end: usize,
-        parser: &RequestParser,
-        input: &[u8],
-    ) {
-        let from = std::mem::replace(&mut meter.from, end);
-        if from == end {
+    pub(super) fn time(&mut self, window: &Window, end: usize, parser: &RequestParser, input: &[u8]) {
+        if self.meter.is_empty() {
             return;
         }
         let now = self.handle.now();
-        let spent_ns = now.mono_ns.saturating_sub(meter.since_ns);
-        meter.since_ns = now.mono_ns;
-        let share_ns = spent_ns / (end - from) as u64;
-        for n in from..end {
-            let request = window.ahead(n);
-            // What another shard executes is timed there.
-            if let Some(spec) = request.spec
-                && request.slot.is_none_or(|slot| self.handle.owner(slot) == self.handle.id)
-            {
-                self.handle.metrics.took(spec.id, share_ns, meter.settings.distribution);
-            }
+        if let Some((from, spent_ns)) = self.meter.stop(end, now.mono_ns, &self.handle.metrics) {
+            self.note_long(self.meter.settings, window, from..end, parser, input, (now, spent_ns));
         }
-        if meter.settings.is_long(spent_ns / 1000) {
-            self.note_long(meter.settings, window, from..end, parser, input, (now, spent_ns));
+    }
+
+    /// The request `n` of the window is about to be executed; returns whether it is to be timed for itself.
+    #[inline]
+    pub(super) fn begin_request(
+        &mut self,
+        window: &Window,
+        n: usize,
+        parser: &RequestParser,
+        input: &[u8],
+    ) -> bool {
+        let spec = window.ahead(n).spec;
+        if self.meter.joins(spec) {
+            return false;
         }
+        self.time(window, n, parser, input);
+        self.meter.start(spec.expect("what is no command joins"))
     }
 
     /// Notes what took long: of requests that were timed together the one with the most bytes.

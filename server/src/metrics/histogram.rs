@@ -39,10 +39,10 @@ fn end_of(bucket: usize) -> u64 {
 }
 
 impl Histogram {
-    /// Counts a time. Only its one writer may call it.
+    /// Counts a time so often. Only its one writer may call it.
     #[inline]
-    pub fn record(&self, ns: u64) {
-        self.buckets[bucket_of(ns)].add(1);
+    pub fn record(&self, ns: u64, count: u64) {
+        self.buckets[bucket_of(ns)].add(count);
     }
 
     /// What has been counted so far.
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn percentiles_and_sums_are_of_all_that_was_counted() {
         let histogram = Histogram::default();
-        (1..=100).for_each(|us| histogram.record(us * 1000));
+        (1..=100).for_each(|us| histogram.record(us * 1000, 1));
         let mut times = histogram.counts();
         assert_eq!(times.total(), 100);
         for (percent, us) in [(50.0, 50.0), (99.0, 99.0), (100.0, 100.0), (0.0, 1.0)] {

@@ -237,13 +237,13 @@ mod tests {
     fn a_reset_starts_totals_over_and_keeps_gauges() {
         let node = testing::node();
         node.shards[1].command(CommandId::Get);
-        node.shards[1].took(CommandId::Get, 10, true);
+        node.shards[1].took(CommandId::Get, 10, 1, true);
         node.shards[1].keys.set(5);
         node.reject_client();
         node.reset_totals();
         node.reject_client();
         node.shards[0].command(CommandId::Get);
-        node.shards[0].took(CommandId::Get, 10, true);
+        node.shards[0].took(CommandId::Get, 10, 1, true);
         assert_eq!(node.times(CommandId::Get).total(), 1);
         assert_eq!((node.totals().commands, node.totals().keys, node.clients_rejected()), (1, 5, 1));
     }

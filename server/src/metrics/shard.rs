@@ -257,13 +257,18 @@ impl ShardMetrics {
         }
     }
 
-    /// Notes how long a command took, in all and, where that is wanted, for its distribution.
+    /// Notes how long each of so many requests of a command took, in all and, where that is wanted, for its distribution.
     #[inline]
-    pub fn took(&self, id: CommandId, ns: u64, distribution: bool) {
-        self.commands_by_id.nanos[id.index()].add(ns);
+    pub fn took(&self, id: CommandId, ns: u64, count: u64, distribution: bool) {
+        self.commands_by_id.nanos[id.index()].add(ns * count);
         if distribution {
-            self.commands_by_id.times[id.index()].get_or_init(Box::default).record(ns);
+            self.commands_by_id.times[id.index()].get_or_init(Box::default).record(ns, count);
         }
+    }
+
+    /// Time in all that a command's calls took, in ns.
+    pub fn nanos(&self, id: CommandId) -> u64 {
+        self.commands_by_id.nanos[id.index()].get()
     }
 
     /// How long a command's calls took.
@@ -332,8 +337,8 @@ mod tests {
         shards[1].command_failed(CommandId::Set, b"-WRONGTYPE Operation\r\n");
         shards[0].command_rejected(CommandId::Set, b"ERR wrong number of arguments");
         shards[0].error(b"-ERR unknown command\r\n");
-        shards[0].took(CommandId::Get, 1500, true);
-        shards[1].took(CommandId::Get, 500, false);
+        shards[0].took(CommandId::Get, 1500, 1, true);
+        shards[1].took(CommandId::Get, 500, 1, false);
         shards[0].keys.set(3);
         let before = Totals::of(&shards);
         assert_eq!((before.commands, before.errors, before.keys), (2, 3, 3));

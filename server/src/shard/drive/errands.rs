@@ -76,6 +76,7 @@ impl ShardHandle {
         if batches.is_empty() {
             return;
         }
+        self.refresh_settings();
         let now = self.now();
         batches.retain_mut(|batch| {
             let progress = {

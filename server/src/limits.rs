@@ -134,6 +134,14 @@ pub const WRITE_ARGUMENTS_BYTES_MAX: usize =
 /// How often deadlines, expiry and metrics are looked after.
 pub const TICK: Duration = Duration::from_millis(50);
 
+/// Keys removed in one step because memory is short.
+pub const EVICT_KEYS_PER_STEP: usize = 128;
+
+/// Bytes of the log that are taken for such a step.
+pub const EVICT_LOG_BYTES: usize = 256 * 1024;
+
+const _: () = assert!(EVICT_KEYS_PER_STEP * RECORD_OVERHEAD_BYTES <= EVICT_LOG_BYTES / 2, "a step fits");
+
 /// Keys looked at in one step of active expiry.
 pub const EXPIRE_KEYS_PER_STEP: usize = 500;
 

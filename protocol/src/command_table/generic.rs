@@ -87,6 +87,9 @@ pub(super) const ROWS: &[CommandSpec] = &[
     CommandSpec::new(CommandId::Object, "OBJECT", AtLeast(2), Keys::SECOND, Place::Key)
         .subcommands(OBJECT)
         .docs("generic", "2.2.3", "A container for object introspection commands."),
+    CommandSpec::new(CommandId::Memory, "MEMORY", AtLeast(2), Keys::SECOND, Place::Key)
+        .subcommands(MEMORY)
+        .docs("server", "4.0.0", "A container for memory diagnostics commands."),
     CommandSpec::new(CommandId::Sort, "SORT", AtLeast(2), Keys::FIRST_AND_STORED, Place::Key)
         .flags(DANGEROUS_GROWING)
         .docs("generic", "1.0.0", "Sorts the elements in a list, a set, or a sorted set, optionally storing the result."),
@@ -122,7 +125,37 @@ const OBJECT: &[SubcommandSpec] = &[
         .keys(Keys::SECOND)
         .flags(READ)
         .docs("2.2.3", "Returns the internal encoding of a value."),
+    SubcommandSpec::new("FREQ", Exactly(3), Place::Key)
+        .keys(Keys::SECOND)
+        .flags(READ)
+        .docs("4.0.0", "Returns the logarithmic access frequency counter of a value."),
+    SubcommandSpec::new("IDLETIME", Exactly(3), Place::Key)
+        .keys(Keys::SECOND)
+        .flags(READ)
+        .docs("2.2.3", "Returns the time since the last access to a value."),
+    SubcommandSpec::new("REFCOUNT", Exactly(3), Place::Key)
+        .keys(Keys::SECOND)
+        .flags(READ)
+        .docs("2.2.3", "Returns the reference count of a value of a key."),
     SubcommandSpec::new("HELP", Exactly(2), Place::Connection)
         .flags(ALWAYS)
         .docs("6.2.0", "Returns helpful text about the different subcommands."),
+];
+
+const MEMORY: &[SubcommandSpec] = &[
+    SubcommandSpec::new("USAGE", AtLeast(3), Place::Key)
+        .keys(Keys::SECOND)
+        .flags(READ)
+        .docs("4.0.0", "Estimates the memory usage of a key."),
+    SubcommandSpec::new("DOCTOR", Exactly(2), Place::Connection)
+        .docs("4.0.0", "Outputs a memory problems report."),
+    SubcommandSpec::new("MALLOC-STATS", Exactly(2), Place::Connection)
+        .docs("4.0.0", "Returns the allocator statistics."),
+    SubcommandSpec::new("PURGE", Exactly(2), Place::Connection)
+        .docs("4.0.0", "Asks the allocator to release memory."),
+    SubcommandSpec::new("STATS", Exactly(2), Place::Connection)
+        .docs("4.0.0", "Returns details about memory usage."),
+    SubcommandSpec::new("HELP", Exactly(2), Place::Connection)
+        .flags(ALWAYS)
+        .docs("4.0.0", "Returns helpful text about the different subcommands."),
 ];

@@ -223,7 +223,7 @@ command_ids! {
     BLPop BRPop BLMove BRPopLPush BLMPop
     SetBit GetBit BitCount BitPos BitOp BitField BitFieldRo
     Del Unlink Exists Type Expire PExpire ExpireAt PExpireAt Ttl PTtl ExpireTime PExpireTime Persist
-    Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object
+    Scan Keys DbSize FlushAll FlushDb Touch RandomKey Object Memory
     Sort SortRo
     Copy Rename RenameNx Dump Restore Move SwapDb
     HSet HSetNx HMSet HGet HMGet HGetAll HDel HLen HStrLen HExists HKeys HVals HIncrBy HIncrByFloat HRandField HScan

@@ -38,7 +38,7 @@ pub(super) fn client(
         },
         "SETINFO" => set_info(argv, session, reply),
         "NO-EVICT" => switch(argv, reply, |on| session.client.set_no_evict(on)),
-        "NO-TOUCH" => switch(argv, reply, |on| session.client.set_no_touch(on)),
+        "NO-TOUCH" => switch(argv, reply, |on| session.set_no_touch(on)),
         "REPLY" => match_word(argv.get(2), reply, &["ON", "OFF", "SKIP"], |reply, word| match word {
             "ON" => {
                 session.replies = Replies::On;

@@ -43,7 +43,7 @@ pub(super) fn reset(session: &mut Session, settings: &Settings, reply: &mut Repl
     session.set_database(Database::MAIN);
     session.client.set_readonly(false);
     session.authenticated = settings.password().is_none();
-    session.client.set_no_touch(false);
+    session.set_no_touch(false);
     session.client.set_no_evict(false);
     session.client.set_monitors(false);
     session.monitor = None;

@@ -19,6 +19,8 @@ pub(super) struct Databases {
     groups: Vec<Vec<Option<Group>>>,
     /// What every table that was never made looks like; it stays empty.
     empty: Table,
+    /// Of everything but what the tables count themselves.
+    own_bytes: usize,
 }
 
 impl Databases {
@@ -51,13 +53,21 @@ impl Databases {
     pub(super) fn made(&mut self, index: usize, database: Database, slots: usize) -> &mut Table {
         let at = database.index() - 1;
         if self.groups.len() <= at {
+            self.own_bytes += (at + 1 - self.groups.len()) * size_of::<Vec<Option<Group>>>();
+            self.groups.reserve_exact(at + 1 - self.groups.len());
             self.groups.resize_with(at + 1, Vec::new);
         }
         let groups = &mut self.groups[at];
         if groups.is_empty() {
+            groups.reserve_exact(slots.div_ceil(GROUP));
             groups.resize_with(slots.div_ceil(GROUP), || None);
+            self.own_bytes += groups.len() * size_of::<Option<Group>>();
         }
-        &mut groups[index / GROUP].get_or_insert_with(Group::default)[index % GROUP]
+        let group = &mut groups[index / GROUP];
+        if group.is_none() {
+            self.own_bytes += size_of::<[Table; GROUP]>();
+        }
+        &mut group.get_or_insert_with(Group::default)[index % GROUP]
     }
 
     /// The first database from `from` on (which is not the main one) that has keys of the slot.
@@ -80,15 +90,15 @@ impl Databases {
         }
     }
 
+    /// Calls `change` with all tables that were made.
+    pub(super) fn each_mut(&mut self, change: impl FnMut(&mut Table)) {
+        let groups = self.groups.iter_mut().flatten().flatten();
+        groups.flat_map(|group| group.iter_mut()).for_each(change);
+    }
+
     /// Bytes of everything but what the tables count themselves.
     pub(super) fn own_bytes(&self) -> usize {
-        let group_bytes =
-            |group: &Option<Group>| if group.is_some() { size_of::<[Table; GROUP]>() } else { 0 };
-        let bytes_of = |groups: &Vec<Option<Group>>| {
-            groups.capacity() * size_of::<Option<Group>>() + groups.iter().map(group_bytes).sum::<usize>()
-        };
-        self.groups.capacity() * size_of::<Vec<Option<Group>>>()
-            + self.groups.iter().map(bytes_of).sum::<usize>()
+        self.own_bytes
     }
 }
 

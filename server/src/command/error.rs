@@ -132,6 +132,24 @@ pub enum CommandError {
     /// SWAPDB where other nodes hold a part of either database.
     #[error("ERR SWAPDB is not allowed in cluster mode")]
     SwapInCluster,
+    /// OBJECT FREQ where nobody counts.
+    #[error(
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+         between policies at runtime LRU and LFU data will take some time to adjust."
+    )]
+    FrequencyNotTracked,
+    /// OBJECT IDLETIME where uses are counted instead.
+    #[error(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies \
+         at runtime LRU and LFU data will take some time to adjust."
+    )]
+    IdleTimeUnderLfu,
+    /// OBJECT IDLETIME where nothing is kept.
+    #[error(
+        "ERR An LRU maxmemory policy is not selected, idle time not tracked. It takes memory for each key: set \
+         maxmemory-policy to allkeys-lru or volatile-lru, with or without maxmemory."
+    )]
+    IdleTimeNotTracked,
     /// COPY onto itself.
     #[error("ERR source and destination objects are the same")]
     SameObject,

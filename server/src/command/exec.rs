@@ -12,7 +12,8 @@ use super::error::CommandError;
 use super::list::{self, End, Missing};
 use super::tables::{KeyAt, Tables};
 use super::{
-    bitfield, bitmap, blocking, debug, dump, hash, key, keyspace, lcs, scan, set, sort, sorted_set, string,
+    bitfield, bitmap, blocking, debug, dump, hash, key, keyspace, lcs, memory, scan, set, sort, sorted_set,
+    string,
 };
 use crate::store::{EntryRef, View};
 use crate::{Now, limits};
@@ -261,6 +262,7 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
             key::ttl(spec, exec, argv)
         }
         CommandId::Persist => key::persist(exec, argv),
+        CommandId::Memory => memory::usage(exec, argv),
         CommandId::Object => key::object(exec, argv),
         CommandId::Debug => debug::object(exec, argv),
         CommandId::Copy => key::copy(exec, argv),

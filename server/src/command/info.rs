@@ -188,7 +188,9 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
         ("used_memory_vm_total_human", "0B"),
         ("used_memory_functions", "0"),
     ]);
-    text.constants(&[("maxmemory", "0"), ("maxmemory_human", "0B"), ("maxmemory_policy", "noeviction")]);
+    let settings = facts.node.settings();
+    text.bytes("maxmemory", settings.maxmemory);
+    text.line("maxmemory_policy", settings.maxmemory_policy.name());
     text.line("allocator_frag_ratio", format!("{:.2}", ratio(usage.active_bytes, usage.allocated_bytes)));
     text.line("allocator_frag_bytes", usage.active_bytes.saturating_sub(usage.allocated_bytes));
     text.line("allocator_rss_ratio", format!("{:.2}", ratio(usage.resident_bytes, usage.active_bytes)));
@@ -270,11 +272,11 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.line("rejected_connections", facts.node.clients_rejected());
     text.constants(&[("sync_full", "0"), ("sync_partial_ok", "0"), ("sync_partial_err", "0")]);
     text.line("expired_keys", totals.expired_keys);
+    text.line("evicted_keys", totals.evicted_keys);
     text.constants(&[
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", "0"),
         ("expire_cycle_cpu_milliseconds", "0"),
-        ("evicted_keys", "0"),
         ("evicted_clients", "0"),
         ("total_eviction_exceeded_time", "0"),
         ("current_eviction_exceeded_time", "0"),

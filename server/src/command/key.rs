@@ -4,11 +4,13 @@ use carousel_protocol::command_table::{CommandId, CommandSpec};
 use carousel_protocol::resp::Argv;
 use carousel_protocol::{Database, key_slot};
 
+use super::access::Tracking;
 use super::effect::EffectIter;
 use super::effects_of::effects_as;
 use super::error::CommandError;
 use super::exec::{Exec, Outcome, integer};
 use super::expiry::{Base, Unit, any_time};
+use super::session::{OBJECT_HELP, help};
 use super::string;
 use crate::store::{HashRef, ListRef, SetRef, SortedSetRef, Value};
 
@@ -260,33 +262,40 @@ fn put_under(
     Ok(true)
 }
 
-/// `OBJECT ENCODING key`, `OBJECT HELP`
+/// `OBJECT ENCODING | FREQ | IDLETIME | REFCOUNT key`, `OBJECT HELP`
 pub(super) fn object(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
     let subcommand = argv.get(1);
     let is = |name: &str| subcommand.eq_ignore_ascii_case(name.as_bytes());
-    if is("ENCODING") {
+    if let Some(name) = ["ENCODING", "FREQ", "IDLETIME", "REFCOUNT"].into_iter().find(|name| is(name)) {
         if argv.len() != 3 {
-            return Err(CommandError::WrongArity { command: "object|encoding".into() });
+            let command = format!("object|{}", name.to_ascii_lowercase());
+            return Err(CommandError::WrongArity { command });
         }
         let key = argv.get(2);
         let at = exec.at(key);
-        match exec.tables.read(at, key, exec.now.unix_ms, exec.effects) {
-            Some(entry) => exec.reply.bulk(encoding(entry.value()).as_bytes()),
-            None => exec.reply.null(),
+        let Some(entry) = exec.tables.read(at, key, exec.now.unix_ms, exec.effects) else {
+            exec.reply.null();
+            return Ok(());
+        };
+        if name == "ENCODING" {
+            exec.reply.bulk(encoding(entry.value()).as_bytes());
+            return Ok(());
         }
+        let (idle_s, frequency) = exec.tables.use_of(at, key).expect("just seen");
+        let value = match (name, exec.tables.tracking()) {
+            ("FREQ", Tracking::Frequency { .. }) => i64::from(frequency),
+            ("FREQ", Tracking::Off | Tracking::Recency) => return Err(CommandError::FrequencyNotTracked),
+            ("IDLETIME", Tracking::Recency) => idle_s as i64,
+            ("IDLETIME", Tracking::Frequency { .. }) => return Err(CommandError::IdleTimeUnderLfu),
+            ("IDLETIME", Tracking::Off) => return Err(CommandError::IdleTimeNotTracked),
+            // Nothing is ever shared.
+            _ => 1,
+        };
+        exec.reply.integer(value);
         return Ok(());
     }
     if is("HELP") && argv.len() == 2 {
-        const HELP: [&str; 6] = [
-            "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-            "ENCODING <key>",
-            "    Return the kind of internal representation used in order to store the value",
-            "    associated with a <key>.",
-            "HELP",
-            "    Print this help.",
-        ];
-        exec.reply.array(HELP.len());
-        HELP.iter().for_each(|line| exec.reply.simple(line));
+        help(&mut exec.reply, OBJECT_HELP);
         return Ok(());
     }
     Err(CommandError::unknown_subcommand("OBJECT", subcommand))

@@ -5,7 +5,9 @@ use carousel_protocol::command_table::{CommandId, CommandSpec, SubcommandSpec};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 
 use super::alone::WaitAof;
-use super::{alone, client, cluster, connection, debug, info, introspect, latency, monitor, server, slowlog};
+use super::{
+    alone, client, cluster, connection, debug, info, introspect, latency, memory, monitor, server, slowlog,
+};
 use crate::Now;
 use crate::metrics::{ClientHandle, MonitorHandle, NodeView};
 use crate::settings::Settings;
@@ -20,6 +22,8 @@ pub struct Session {
     pub version: Version,
     /// The database that it has selected.
     pub database: Database,
+    /// What it asks is a use of the keys it asks for: it has not said `CLIENT NO-TOUCH ON`.
+    pub counts_as_use: bool,
     /// It may execute commands without the flag `no_auth`.
     pub authenticated: bool,
     /// It is to be closed once the replies so far have left.
@@ -54,6 +58,7 @@ impl Session {
             client,
             version: Version::Resp2,
             database: Database::MAIN,
+            counts_as_use: true,
             authenticated: settings.password().is_none(),
             closing: false,
             replies: Replies::On,
@@ -66,6 +71,11 @@ impl Session {
     pub(super) fn set_database(&mut self, database: Database) {
         self.database = database;
         self.client.set_database(database);
+    }
+
+    pub(super) fn set_no_touch(&mut self, on: bool) {
+        self.counts_as_use = !on;
+        self.client.set_no_touch(on);
     }
 
     pub(super) fn set_version(&mut self, version: Version) {
@@ -124,6 +134,7 @@ pub fn run_connection_command(
         // A slot that is being handed over to this node parks its requests, whether they came by ASK or not.
         CommandId::Asking => reply.ok(),
         CommandId::Cluster => cluster::cluster(spec, argv, session, node, reply),
+        CommandId::Memory => memory::memory(spec, argv, node, reply),
         CommandId::Object => {
             let _ = subcommand(spec, argv, reply).map(|_| help(reply, OBJECT_HELP));
         }
@@ -172,11 +183,20 @@ pub(super) fn syntax_error(reply: &mut ReplyWriter<'_>) {
     reply.error("ERR syntax error");
 }
 
-const OBJECT_HELP: &str = "\
+pub(super) const OBJECT_HELP: &str = "\
 OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
 ENCODING <key>
     Return the kind of internal representation used in order to store the value
     associated with a <key>.
+FREQ <key>
+    Return the access frequency index of the <key>. The returned integer is
+    proportional to the logarithm of the recent access frequency of the key.
+IDLETIME <key>
+    Return the idle time of the <key>, that is the approximated number of
+    seconds elapsed since the last access to the key.
+REFCOUNT <key>
+    Return the number of references of the value associated with the specified
+    <key>.
 HELP
     Print this help.";
 

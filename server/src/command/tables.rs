@@ -2,9 +2,11 @@
 
 use carousel_protocol::{Database, ShardId, SlotId};
 
+use super::access::{Access, Tracking};
 use super::databases::{DatabaseKeys, Databases, SlotKeys, WalkPosition};
 use super::effect::{Effect, EffectSink};
-use crate::store::{EntryRef, KeyHasher, PrefetchDepth, ScanPosition, Table};
+use super::evict::Order;
+use crate::store::{EntryRef, KeyHasher, PrefetchDepth, ScanPosition, Stamp, Table};
 
 /// Slots that follow each other stay on one shard in groups of this many; see [`ShardId::of_slot`].
 pub(super) const GROUP: usize = 16;
@@ -88,6 +90,8 @@ pub struct KeyCounters {
     pub misses: u64,
     /// Keys removed because their time had passed.
     pub expired: u64,
+    /// Keys removed because memory was short.
+    pub evicted: u64,
 }
 
 /// The tables a command may touch: those of one shard.
@@ -97,6 +101,9 @@ pub struct Tables {
     /// Of database 0.
     tables: Vec<Table>,
     others: Databases,
+    /// Bytes of all tables' keys, and of the tables' own memory.
+    table_bytes: usize,
+    access: Access,
     counters: KeyCounters,
     dice: Dice,
     /// See [`Self::keep_due`].
@@ -110,7 +117,17 @@ impl Tables {
         let tables = std::iter::repeat_with(Table::new).take(slots.len()).collect();
         let dice = Dice::new(hasher.hash(b"dice"));
         let others = Databases::default();
-        Self { slots, hasher, tables, others, counters: KeyCounters::default(), dice, keeps_due: false }
+        Self {
+            slots,
+            tables,
+            others,
+            table_bytes: 0,
+            access: Access::new(hasher.hash(b"access")),
+            counters: KeyCounters::default(),
+            dice,
+            keeps_due: false,
+            hasher,
+        }
     }
 
     /// The shard's slots and their numbers.
@@ -193,9 +210,14 @@ impl Tables {
     #[must_use = "dropping large tables takes time"]
     pub fn replace(&mut self, slot: SlotId, keys: SlotKeys) -> SlotKeys {
         let used: Vec<_> = self.tables_of(slot).map(|(database, _)| database).collect();
-        let old = used.iter().map(|&database| (database, std::mem::take(self.table_mut(slot, database))));
+        let old = used.iter().map(|&database| {
+            let table = std::mem::take(self.table_mut(slot, database));
+            self.table_bytes -= table.used_bytes();
+            (database, table)
+        });
         let old = SlotKeys::of_tables(old.collect());
         for (database, table) in keys.into_tables() {
+            self.table_bytes += table.used_bytes();
             *self.made_table(slot, database).0 = table;
         }
         old
@@ -232,11 +254,42 @@ impl Tables {
         found
     }
 
-    /// Bytes that keys and tables take, walking the tables.
+    /// Bytes that keys and tables take, exactly as the allocator's size classes have it.
+    #[inline]
     pub fn used_bytes(&self) -> usize {
-        let mut bytes: usize = self.tables.iter().map(Table::used_bytes).sum();
-        self.others.each(|_, _, table| bytes += table.used_bytes());
-        self.tables.capacity() * size_of::<Table>() + self.others.own_bytes() + bytes
+        self.tables.capacity() * size_of::<Table>() + self.others.own_bytes() + self.table_bytes
+    }
+
+    /// Of those, the bytes of a slot's keys in all databases.
+    pub fn used_bytes_of(&self, slot: SlotId) -> usize {
+        self.tables_of(slot).map(|(_, table)| table.used_bytes()).sum()
+    }
+
+    /// Changes a table, keeping count of its bytes.
+    #[inline]
+    fn change_table<R>(
+        &mut self,
+        slot: SlotId,
+        database: Database,
+        change: impl FnOnce(&mut Table, &KeyHasher) -> R,
+    ) -> R {
+        let (table, hasher) = self.made_table(slot, database);
+        let before = table.used_bytes();
+        let result = change(table, hasher);
+        let after = table.used_bytes();
+        self.table_bytes = self.table_bytes - before + after;
+        result
+    }
+
+    /// The same where nothing is inserted.
+    #[inline]
+    fn change_existing<R>(&mut self, at: KeyAt, change: impl FnOnce(&mut Table) -> R) -> R {
+        let table = self.table_mut(at.slot, at.database);
+        let before = table.used_bytes();
+        let result = change(table);
+        let after = table.used_bytes();
+        self.table_bytes = self.table_bytes - before + after;
+        result
     }
 
     /// What happened to keys since the start.
@@ -249,8 +302,7 @@ impl Tables {
         match *effect {
             Effect::Swap { with } => self.swap_tables(slot, [database, with]),
             ref effect => {
-                let (table, hasher) = self.made_table(slot, database);
-                effect.apply(table, hasher);
+                self.change_table(slot, database, |table, hasher| effect.apply(table, hasher));
             }
         }
     }
@@ -292,16 +344,11 @@ impl Tables {
         now_ms: u64,
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
-        let index = self.slots.index_of(at.slot);
-        let table = if at.database.is_main() {
-            &mut self.tables[index]
-        } else {
-            self.others.table_mut(index, at.database)
-        };
-        let found = find(table, &mut self.counters, at, key, now_ms, self.keeps_due, effects);
+        let keeps_due = self.keeps_due;
+        let (found, counters) = self.look(at, key, now_ms, keeps_due, effects);
         match found {
-            Some(_) => self.counters.hits += 1,
-            None => self.counters.misses += 1,
+            Some(_) => counters.hits += 1,
+            None => counters.misses += 1,
         }
         found
     }
@@ -316,13 +363,44 @@ impl Tables {
         now_ms: u64,
         effects: &mut EffectSink,
     ) -> Option<EntryRef<'_>> {
+        self.look(at, key, now_ms, false, effects).0
+    }
+
+    /// The key's entry unless its time has passed, and the counters.
+    #[inline]
+    fn look(
+        &mut self,
+        at: KeyAt,
+        key: &[u8],
+        now_ms: u64,
+        keeps_due: bool,
+        effects: &mut EffectSink,
+    ) -> (Option<EntryRef<'_>>, &mut KeyCounters) {
         let index = self.slots.index_of(at.slot);
         let table = if at.database.is_main() {
             &mut self.tables[index]
         } else {
             self.others.table_mut(index, at.database)
         };
-        find(table, &mut self.counters, at, key, now_ms, false, effects)
+        let counters = &mut self.counters;
+        if table.volatile_len() > 0 && table.get(at.hash, key).is_some_and(|entry| is_due(&entry, now_ms)) {
+            if keeps_due {
+                return (None, counters);
+            }
+            let before = table.used_bytes();
+            table.remove(at.hash, key);
+            self.table_bytes = self.table_bytes - before + table.used_bytes();
+            effects.push(at.slot, at.database, Effect::Delete { key });
+            counters.expired += 1;
+            return (None, counters);
+        }
+        if !self.access.is_noting() {
+            return (table.get(at.hash, key), counters);
+        }
+        let (before, access) = (table.used_bytes(), &mut self.access);
+        let _ = table.get_noting(at.hash, key, |stamp| access.used(stamp));
+        self.table_bytes = self.table_bytes - before + table.used_bytes();
+        (table.get(at.hash, key), counters)
     }
 
     /// From now on keys whose time has passed are hidden, or again removed when somebody looks for them. Removing
@@ -333,7 +411,7 @@ impl Tables {
 
     /// Removes a key whose time has passed, with an effect.
     pub fn expire(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) {
-        if !self.keeps_due && self.table_mut(at.slot, at.database).remove(at.hash, key) {
+        if !self.keeps_due && self.change_existing(at, |table| table.remove(at.hash, key)) {
             effects.push(at.slot, at.database, Effect::Delete { key });
             self.counters.expired += 1;
         }
@@ -350,13 +428,41 @@ impl Tables {
         effects: &mut EffectSink,
     ) -> bool {
         effects.push(at.slot, at.database, Effect::Set { key, value, expire_at_ms });
-        let (table, hasher) = self.made_table(at.slot, at.database);
-        table.set(hasher, at.hash, key, value, expire_at_ms)
+        let existed = self.change_table(at.slot, at.database, |table, hasher| {
+            table.set(hasher, at.hash, key, value, expire_at_ms)
+        });
+        if self.access.tracking() != Tracking::Off {
+            self.note_written(at, key, existed);
+        }
+        existed
+    }
+
+    /// Notes that a key was written that nobody has looked for before.
+    #[cold]
+    fn note_written(&mut self, at: KeyAt, key: &[u8], existed: bool) {
+        let index = self.slots.index_of(at.slot);
+        let table = if at.database.is_main() {
+            &mut self.tables[index]
+        } else {
+            self.others.table_mut(index, at.database)
+        };
+        let (before, access) = (table.used_bytes(), &mut self.access);
+        table.get_noting(at.hash, key, |stamp| if existed { access.used(stamp) } else { access.made() });
+        self.table_bytes = self.table_bytes - before + table.used_bytes();
+    }
+
+    /// Notes that a key was made, if it was.
+    #[cold]
+    fn note_made(&mut self, at: KeyAt, key: &[u8]) {
+        let stamp = self.table(at.slot, at.database).stamp(at.hash, key);
+        if stamp == Some(Stamp::UNSET) {
+            self.note_written(at, key, false);
+        }
     }
 
     /// Removes a key, with an effect if it was there; returns whether it was.
     pub fn remove(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) -> bool {
-        let existed = self.table_mut(at.slot, at.database).remove(at.hash, key);
+        let existed = self.change_existing(at, |table| table.remove(at.hash, key));
         if existed {
             effects.push(at.slot, at.database, Effect::Delete { key });
         }
@@ -365,7 +471,7 @@ impl Tables {
 
     /// Sets or takes away the expiry of a key that is there, with an effect.
     pub fn set_expire(&mut self, at: KeyAt, key: &[u8], expire_at_ms: Option<u64>, effects: &mut EffectSink) {
-        if self.table_mut(at.slot, at.database).set_expire(at.hash, key, expire_at_ms) {
+        if self.change_existing(at, |table| table.set_expire(at.hash, key, expire_at_ms)) {
             effects.push(at.slot, at.database, Effect::Expire { key, expire_at_ms });
         }
     }
@@ -373,23 +479,83 @@ impl Tables {
     /// Writes into a key's value, with an effect.
     pub fn patch(&mut self, at: KeyAt, key: &[u8], offset: usize, bytes: &[u8], effects: &mut EffectSink) {
         effects.push(at.slot, at.database, Effect::Patch { key, offset: offset as u64, bytes });
-        let (table, hasher) = self.made_table(at.slot, at.database);
-        table.patch(hasher, at.hash, key, offset, bytes);
+        self.change_table(at.slot, at.database, |table, hasher| {
+            table.patch(hasher, at.hash, key, offset, bytes);
+        });
+        if self.access.tracking() != Tracking::Off {
+            self.note_made(at, key);
+        }
     }
 
     /// Does to a key of this place what the effect says, and keeps the effect; returns how many fields or members are
     /// new, or gone.
     pub fn change(&mut self, at: KeyAt, effect: &Effect<'_>, effects: &mut EffectSink) -> usize {
         effects.push(at.slot, at.database, *effect);
-        let (table, hasher) = self.made_table(at.slot, at.database);
-        effect.apply_at(table, hasher, at.hash)
+        let changed =
+            self.change_table(at.slot, at.database, |table, hasher| effect.apply_at(table, hasher, at.hash));
+        if self.access.tracking() != Tracking::Off
+            && let Some(key) = effect.key()
+        {
+            self.note_made(at, key);
+        }
+        changed
+    }
+
+    /// Removes a key because memory is short, with an effect; returns whether it was there.
+    pub fn evict(&mut self, at: KeyAt, key: &[u8], effects: &mut EffectSink) -> bool {
+        let existed = self.remove(at, key, effects);
+        self.counters.evicted += u64::from(existed);
+        existed
+    }
+
+    /// What follows happens at that time (Unix ms), and counts as a use of the keys that are looked for, or not.
+    #[inline]
+    pub fn begin_command(&mut self, now_ms: u64, counts_as_use: bool) {
+        (self.access.now_ms, self.access.counts) = (now_ms, counts_as_use);
+    }
+
+    /// Changes what is kept of the use of keys. Forgets what was noted where it would mean something else.
+    pub fn set_tracking(&mut self, tracking: Tracking, now_ms: u64) {
+        if self.access.set_tracking(tracking, now_ms) {
+            self.tables.iter_mut().for_each(Table::forget_stamps);
+            self.others.each_mut(Table::forget_stamps);
+            let mut bytes = self.tables.iter().map(Table::used_bytes).sum();
+            self.others.each(|_, _, table| bytes += table.used_bytes());
+            self.table_bytes = bytes;
+        }
+    }
+
+    /// Bytes per key for that, but for what arrays leave free.
+    pub(super) fn stamp_bytes(&self) -> usize {
+        if self.tracking() == Tracking::Off { 0 } else { size_of::<Stamp>() }
+    }
+
+    /// What is kept of the use of keys.
+    pub fn tracking(&self) -> Tracking {
+        self.access.tracking()
+    }
+
+    /// Seconds since a key was used, and the counter of its uses, as far as they are kept; `None` where there is no key.
+    pub(super) fn use_of(&self, at: KeyAt, key: &[u8]) -> Option<(u64, u8)> {
+        let stamp = self.table(at.slot, at.database).stamp(at.hash, key)?;
+        Some((self.access.idle_s(stamp), self.access.frequency(stamp)))
+    }
+
+    /// How good it is to evict a key: the greater the better.
+    pub(super) fn worthlessness(&self, entry: &EntryRef<'_>, stamp: Stamp, order: Order) -> u64 {
+        match order {
+            Order::Random => 0,
+            Order::Use => self.access.worthlessness(stamp),
+            Order::Expiry => u64::MAX - entry.expire_at_ms().unwrap_or(u64::MAX),
+        }
     }
 
     /// Removes all keys of a slot and database, with an effect if there were any.
     pub fn clear(&mut self, slot: SlotId, database: Database, effects: &mut EffectSink) {
         if !self.table(slot, database).is_empty() {
             effects.push(slot, database, Effect::Clear);
-            *self.table_mut(slot, database) = Table::new();
+            let table = std::mem::take(self.table_mut(slot, database));
+            self.table_bytes -= table.used_bytes();
         }
     }
 
@@ -444,28 +610,6 @@ pub(super) fn is_due(entry: &EntryRef<'_>, now_ms: u64) -> bool {
     entry.expire_at_ms().is_some_and(|at| at < now_ms)
 }
 
-#[inline]
-fn find<'t>(
-    table: &'t mut Table,
-    counters: &mut KeyCounters,
-    at: KeyAt,
-    key: &[u8],
-    now_ms: u64,
-    keeps_due: bool,
-    effects: &mut EffectSink,
-) -> Option<EntryRef<'t>> {
-    if table.volatile_len() > 0 && table.get(at.hash, key).is_some_and(|entry| is_due(&entry, now_ms)) {
-        if keeps_due {
-            return None;
-        }
-        table.remove(at.hash, key);
-        effects.push(at.slot, at.database, Effect::Delete { key });
-        counters.expired += 1;
-        return None;
-    }
-    table.get(at.hash, key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,7 +652,7 @@ mod tests {
         let mut deleted = Vec::new();
         Effect::Delete { key: b"k" }.encode(&mut deleted);
         assert_eq!(effects.groups().collect::<Vec<_>>(), [(slot, &deleted[..])], "once");
-        assert_eq!(tables.counters(), KeyCounters { hits: 1, misses: 3, expired: 1 });
+        assert_eq!(tables.counters(), KeyCounters { hits: 1, misses: 3, expired: 1, evicted: 0 });
         assert_eq!(tables.keys_total(), 0);
     }
 }

@@ -22,6 +22,8 @@ pub struct RemoteBatch {
     pub connection: u64,
     /// RESP version of the next reply; a HELLO, which has no reply here, changes it.
     pub version: Version,
+    /// See [`Request::counts_as_use`].
+    pub counts_as_use: bool,
     /// The database of the next request; a SELECT, which has no reply here, changes it.
     database: Database,
     /// The requests, as RESP.
@@ -80,11 +82,18 @@ pub enum Progress {
 
 impl RemoteBatch {
     /// A batch that has just arrived.
-    pub fn new(from: ShardId, connection: u64, version: Version, requests: Vec<u8>) -> Self {
+    pub fn new(
+        from: ShardId,
+        connection: u64,
+        version: Version,
+        counts_as_use: bool,
+        requests: Vec<u8>,
+    ) -> Self {
         Self {
             from,
             connection,
             version,
+            counts_as_use,
             database: Database::MAIN,
             requests,
             at: 0,
@@ -187,7 +196,8 @@ impl RemoteBatch {
         let (reply, metrics) = (self.replies.ends.len(), &handle.metrics);
         let out = &mut self.replies.bytes;
         let start = out.len();
-        let caller = Caller { database: self.database, version: self.version };
+        let caller =
+            Caller { database: self.database, version: self.version, counts_as_use: self.counts_as_use };
         let executed = execute_any(spec, argv, shard, now, caller, out, room);
         match executed {
             Ok(holds) => {

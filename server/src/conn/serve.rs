@@ -362,7 +362,14 @@ impl Connection {
         }
         self.run_request(
             now,
-            Request { spec, slot, argv, database: self.session.database, version: self.session.version },
+            Request {
+                spec,
+                slot,
+                argv,
+                database: self.session.database,
+                version: self.session.version,
+                counts_as_use: self.session.counts_as_use,
+            },
         )
     }
 
@@ -400,7 +407,11 @@ impl Connection {
             return ControlFlow::Continue(());
         }
         let (database, version) = (self.session.database, self.session.version);
-        self.run_across(now, Request { spec, slot, argv, database, version }, &slots)
+        self.run_across(
+            now,
+            Request { spec, slot, argv, database, version, counts_as_use: self.session.counts_as_use },
+            &slots,
+        )
     }
 
     #[inline]
@@ -437,6 +448,7 @@ impl Connection {
             argv,
             database: self.session.database,
             version: self.session.version,
+            counts_as_use: self.session.counts_as_use,
         };
         let (start, out) = (self.batch.out.len(), &mut self.batch.out);
         let room = |bytes| self.handle.log_room(bytes);
@@ -543,6 +555,7 @@ impl Connection {
                 self.batch.errands[i].shard,
                 self.session.id,
                 self.batch.errands[i].first_version,
+                self.session.counts_as_use,
                 requests,
             );
         }

@@ -15,6 +15,7 @@ mod rates;
 mod shard;
 mod slowlog;
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -98,6 +99,29 @@ pub struct NodeView {
     clients_rejected: AtomicU64,
     rates: Mutex<RateMeter>,
     peak_bytes: AtomicU64,
+    beside_keys: Mutex<BesideKeys>,
+    beside_keys_bytes: AtomicU64,
+}
+
+/// The last samples of what the process uses beside its keys.
+#[derive(Default)]
+struct BesideKeys {
+    samples: VecDeque<u64>,
+}
+
+impl BesideKeys {
+    /// Samples that are kept.
+    const SAMPLES: usize = 32;
+
+    /// Takes a sample; returns the least of the last ones. The least, because what has been deleted and is freed bit by
+    /// bit counts neither as keys nor as free: keys that are there must not make room for it.
+    fn sample(&mut self, bytes: u64) -> u64 {
+        if self.samples.len() == Self::SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(bytes);
+        self.samples.iter().copied().min().unwrap_or(0)
+    }
 }
 
 impl NodeView {
@@ -120,6 +144,8 @@ impl NodeView {
             clients_rejected: AtomicU64::new(0),
             rates: Mutex::default(),
             peak_bytes: AtomicU64::new(0),
+            beside_keys: Mutex::default(),
+            beside_keys_bytes: AtomicU64::new(0),
         }
     }
 
@@ -188,6 +214,17 @@ impl NodeView {
     pub fn sample(&self, now: Now) {
         let totals = Totals::of(&self.shards);
         self.rates.lock().unwrap_or_else(PoisonError::into_inner).sample(now, &totals);
+        if self.settings().maxmemory > 0 {
+            let allocated = self.usage().0.allocated_bytes;
+            let mut beside_keys = self.beside_keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = beside_keys.sample(allocated.saturating_sub(totals.used_bytes));
+            self.beside_keys_bytes.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that the process uses beside keys and their tables, while `maxmemory` is set: the least of the last seconds.
+    pub fn memory_beside_keys(&self) -> u64 {
+        self.beside_keys_bytes.load(Ordering::Relaxed)
     }
 
     /// Requests and bytes per second over the last samples.

@@ -36,6 +36,30 @@ pub fn usage() -> ProcessUsage {
     }
 }
 
+/// Gives the memory that the allocator keeps for later back to the system.
+pub fn purge() -> bool {
+    // SAFETY: the name ends with a zero, and the control takes and returns nothing: jemalloc(3), `arena.<i>.purge`, with
+    // the number that stands for all arenas.
+    unsafe {
+        let nothing = std::ptr::null_mut();
+        tikv_jemalloc_sys::mallctl(
+            c"arena.4096.purge".as_ptr(),
+            nothing,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        ) == 0
+    }
+}
+
+/// What the allocator tells of itself.
+pub fn allocator_report() -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = tikv_jemalloc_ctl::stats_print::stats_print(&mut text, Default::default());
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 /// User and system time. Source: proc(5), fields 14 and 15 of `/proc/self/stat`.
 fn cpu_seconds() -> Option<(f64, f64)> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;

@@ -154,6 +154,8 @@ metrics! {
         errors,
         /// Keys that were removed because their time had come.
         expired_keys,
+        /// Keys that were removed because memory was short.
+        evicted_keys,
         /// Reads that found their key.
         keyspace_hits,
         /// Reads that did not.

@@ -37,7 +37,6 @@ const fn refused(name: &'static str, shown: &'static str, why: &'static str) -> 
     ForeignSetting { name, shown, verdict: Verdict::Refused(why) }
 }
 
-const NO_EVICTION: &str = "memory is not limited and nothing is evicted";
 const NO_TLS: &str = "TLS is not supported";
 const NO_ACL: &str = "users other than `default` are not supported: use requirepass";
 const BY_CLUSTER: &str = "the cluster places replicas itself: use cluster-admin";
@@ -113,8 +112,6 @@ pub const FOREIGN: &[ForeignSetting] = &[
     row("lazyfree-lazy-server-del", "no"),
     row("lazyfree-lazy-user-del", "no"),
     row("lazyfree-lazy-user-flush", "no"),
-    row("lfu-decay-time", "1"),
-    row("lfu-log-factor", "10"),
     row("list-compress-depth", "0"),
     row("list-max-listpack-size", "-2"),
     row("list-max-ziplist-size", "-2"),
@@ -123,11 +120,7 @@ pub const FOREIGN: &[ForeignSetting] = &[
     row("lua-time-limit", "5000"),
     row("masterauth", ""),
     row("masteruser", ""),
-    not_done("maxmemory", "0", NO_EVICTION),
     row("maxmemory-clients", "0"),
-    row("maxmemory-eviction-tenacity", "10"),
-    not_done("maxmemory-policy", "noeviction", NO_EVICTION),
-    row("maxmemory-samples", "5"),
     not_done("min-replicas-max-lag", "10", "each write waits for its quorum"),
     not_done("min-replicas-to-write", "0", "each write waits for its quorum"),
     not_done("min-slaves-max-lag", "10", "each write waits for its quorum"),

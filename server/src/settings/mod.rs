@@ -18,6 +18,8 @@ use std::path::PathBuf;
 
 use carousel_protocol::PEER_PORT_OFFSET;
 
+use crate::command::{Order, Scope, Tracking};
+
 pub use load::{Invocation, Loaded, SettingsError, help, invoke, version};
 pub use output_limits::{OutputLimit, OutputLimits};
 pub use percentiles::Percentiles;
@@ -64,6 +66,18 @@ pub struct Settings {
     pub tcp_backlog: u32,
     /// Number of databases.
     pub databases: u16,
+    /// Bytes of memory that the process may use; 0 for any.
+    pub maxmemory: u64,
+    /// Which keys go where memory is short.
+    pub maxmemory_policy: EvictionPolicy,
+    /// Keys compared to find one that goes.
+    pub maxmemory_samples: u32,
+    /// How hard Redis tries to evict.
+    pub maxmemory_eviction_tenacity: u32,
+    /// How slowly the counters of uses grow.
+    pub lfu_log_factor: u32,
+    /// Minutes after which the counters of uses shrink; 0 for never.
+    pub lfu_decay_time_min: u32,
     /// Least level that is logged.
     pub loglevel: LogLevel,
     /// Log file; empty for standard output.
@@ -127,6 +141,12 @@ impl Default for Settings {
             tcp_keepalive_s: 0,
             tcp_backlog: 0,
             databases: 0,
+            maxmemory: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 0,
+            maxmemory_eviction_tenacity: 0,
+            lfu_log_factor: 0,
+            lfu_decay_time_min: 0,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             handover_timeout_ms: 0,
@@ -210,6 +230,21 @@ impl Settings {
     /// The password that a client must give, if any.
     pub fn password(&self) -> Option<&str> {
         (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
+    }
+
+    /// What the policy needs to know of the use of keys.
+    pub fn tracking(&self) -> Tracking {
+        match self.maxmemory_policy {
+            EvictionPolicy::AllKeysLru | EvictionPolicy::VolatileLru => Tracking::Recency,
+            EvictionPolicy::AllKeysLfu | EvictionPolicy::VolatileLfu => Tracking::Frequency {
+                log_factor: self.lfu_log_factor,
+                decay_minutes: self.lfu_decay_time_min,
+            },
+            EvictionPolicy::NoEviction
+            | EvictionPolicy::AllKeysRandom
+            | EvictionPolicy::VolatileRandom
+            | EvictionPolicy::VolatileTtl => Tracking::Off,
+        }
     }
 
     /// Problems between settings that are each fine alone.
@@ -305,6 +340,42 @@ choice! {
         Yes = "yes",
         /// Who is connected from this machine.
         Local = "local",
+    }
+}
+
+choice! {
+    /// Which keys go where memory is short.
+    EvictionPolicy {
+        /// None: writes that need memory are refused.
+        NoEviction = "noeviction",
+        /// Those that were not used for the longest time.
+        AllKeysLru = "allkeys-lru",
+        /// Those that are used least often.
+        AllKeysLfu = "allkeys-lfu",
+        /// Any.
+        AllKeysRandom = "allkeys-random",
+        /// Of those with an expiry, those that were not used for the longest time.
+        VolatileLru = "volatile-lru",
+        /// Of those with an expiry, those that are used least often.
+        VolatileLfu = "volatile-lfu",
+        /// Any of those with an expiry.
+        VolatileRandom = "volatile-random",
+        /// Those that expire first.
+        VolatileTtl = "volatile-ttl",
+    }
+}
+
+impl EvictionPolicy {
+    /// Which keys may go, and which of them first.
+    pub fn scope_and_order(self) -> (Scope, Order) {
+        match self {
+            Self::NoEviction => (Scope::Nothing, Order::Random),
+            Self::AllKeysLru | Self::AllKeysLfu => (Scope::All, Order::Use),
+            Self::AllKeysRandom => (Scope::All, Order::Random),
+            Self::VolatileLru | Self::VolatileLfu => (Scope::Volatile, Order::Use),
+            Self::VolatileRandom => (Scope::Volatile, Order::Random),
+            Self::VolatileTtl => (Scope::Volatile, Order::Expiry),
+        }
     }
 }
 

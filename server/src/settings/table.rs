@@ -3,7 +3,8 @@
 use carousel_protocol::Database;
 
 use super::{
-    AppendFsync, CrossSlot, DebugCommand, LogLevel, Percentiles, RuntimeChoice, Settings, listen_address,
+    AppendFsync, CrossSlot, DebugCommand, EvictionPolicy, LogLevel, Percentiles, RuntimeChoice, Settings,
+    listen_address,
 };
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
 
@@ -319,6 +320,59 @@ pub const TABLE: &[SettingSpec] = &[
         mutable: false,
         doc: "Number of databases, which SELECT counts from 0. All nodes of a cluster should have the same. A start that finds \
               keys of a database beyond it is refused.",
+    },
+    SettingSpec {
+        name: "maxmemory",
+        default: "0",
+        unit: "bytes",
+        kind: Kind::Memory {
+            min: 0,
+            max: i64::MAX as u64,
+            get: |settings| settings.maxmemory,
+            set: |settings, value| settings.maxmemory = value,
+        },
+        mutable: true,
+        doc: "Memory that the process may use, keys and everything else. Above it `maxmemory-policy` decides. The shards share it. 0 is no limit.",
+    },
+    SettingSpec {
+        name: "maxmemory-policy",
+        default: "noeviction",
+        unit: "",
+        kind: choice!(maxmemory_policy, EvictionPolicy),
+        mutable: true,
+        doc: "Which keys go where memory is short. `*-lru` and `*-lfu` need to know how keys are used: 3 to 4 bytes per key, also while `maxmemory` is 0.",
+    },
+    SettingSpec {
+        name: "maxmemory-samples",
+        default: "5",
+        unit: "keys",
+        kind: integer!(maxmemory_samples, 1, 64),
+        mutable: true,
+        doc: "Keys that are compared to find one that goes. More choose better and take longer.",
+    },
+    SettingSpec {
+        name: "maxmemory-eviction-tenacity",
+        default: "10",
+        unit: "",
+        kind: integer!(maxmemory_eviction_tenacity, 0, 100),
+        mutable: true,
+        doc: "Has no effect: a command evicts 128 keys at most, and the rest follows between commands.",
+    },
+    SettingSpec {
+        name: "lfu-log-factor",
+        default: "10",
+        unit: "",
+        kind: integer!(lfu_log_factor, 0, i32::MAX),
+        mutable: true,
+        doc: "How slowly the counters of uses grow under `*-lfu`. 0 is with each use.",
+    },
+    SettingSpec {
+        name: "lfu-decay-time",
+        default: "1",
+        unit: "min",
+        kind: integer!(lfu_decay_time_min, 0, i32::MAX),
+        mutable: true,
+        doc: "Time without use after which a counter of uses shrinks by one under `*-lfu`. 0 is never.",
     },
     SettingSpec {
         name: "loglevel",

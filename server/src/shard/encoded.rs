@@ -28,6 +28,8 @@ pub struct Caller {
     pub database: Database,
     /// What the client understands.
     pub version: Version,
+    /// See [`Request::counts_as_use`].
+    pub counts_as_use: bool,
 }
 
 impl Encoded {
@@ -81,7 +83,7 @@ impl Encoded {
         out: &mut Vec<u8>,
         room: &RoomOf<'_>,
     ) -> Result<Vec<Hold>, Refusal> {
-        let caller = Caller { database: self.database, version };
+        let caller = Caller { database: self.database, version, counts_as_use: true };
         self.with_argv(|argv| execute_any(self.spec, argv, shard, now, caller, out, room))
     }
 
@@ -134,8 +136,8 @@ pub(crate) fn execute_any(
 ) -> Result<Vec<Hold>, Refusal> {
     let slots = slots_of(spec, argv);
     let slot = slots.first().copied().unwrap_or_else(|| shard.slot_at(0));
-    let Caller { database, version } = caller;
-    let request = Request { spec, slot, argv, database, version };
+    let Caller { database, version, counts_as_use } = caller;
+    let request = Request { spec, slot, argv, database, version, counts_as_use };
     if matches!(spec.place_for(argv), Place::AllShards | Place::Slot) {
         return shard.execute_on_any(now, request, out, room);
     }

@@ -1,6 +1,6 @@
 //! Executing requests, and when their replies may leave.
 
-use carousel_protocol::command_table::{CommandSpec, Flags};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Flags};
 use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 use carousel_protocol::{Database, Seq, SlotId};
 
@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub database: Database,
     /// RESP version of its connection.
     pub version: Version,
+    /// Whether it is a use of its keys, as opposed to a look of a client that has said `CLIENT NO-TOUCH`.
+    pub counts_as_use: bool,
 }
 
 /// Takes room in the log for a turn that writes up to so many bytes; the text of the error reply where there is none.
@@ -75,6 +77,9 @@ impl Shard {
     ) -> Result<Hold, Refusal> {
         let write = request.spec.flags.contains(Flags::WRITE);
         self.admit(request.slot, write)?;
+        if write {
+            self.make_room(now, request.spec, &room)?;
+        }
         let taken = if write { self.take_room(request, 1, &room)? } else { 0 };
         let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
         self.after_command(now, &room);
@@ -103,6 +108,9 @@ impl Shard {
     ) -> Result<Vec<Hold>, Refusal> {
         let write = request.spec.flags.contains(Flags::WRITE);
         slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
+        if write {
+            self.make_room(now, request.spec, &room)?;
+        }
         let taken = if write { self.take_room(request, slots.len(), &room)? } else { 0 };
         let hold = self.execute_admitted(now, request, out, &|bytes| room(taken + bytes));
         self.after_command(now, &room);
@@ -185,6 +193,7 @@ impl Shard {
         out: &mut Vec<u8>,
         room: &dyn Fn(usize) -> Result<(), &'static str>,
     ) -> Hold {
+        self.tables.begin_command(now.unix_ms, request.counts_as_use && is_use(request.spec.id));
         let (serve, local) = (&self.serve, self.tables.local_slots());
         let owned = |slot: SlotId| {
             matches!(serve[local.index_of(slot)], Serve::Leading | Serve::LeadingReadOnly | Serve::Locked)
@@ -292,6 +301,23 @@ impl Shard {
     }
 }
 
+/// Whether a command uses the keys that it looks at, rather than asking about them. As in Redis.
+#[inline]
+fn is_use(id: CommandId) -> bool {
+    !matches!(
+        id,
+        CommandId::Object
+            | CommandId::Type
+            | CommandId::Exists
+            | CommandId::Ttl
+            | CommandId::PTtl
+            | CommandId::ExpireTime
+            | CommandId::PExpireTime
+            | CommandId::Memory
+            | CommandId::Debug
+    )
+}
+
 #[cold]
 fn too_long_for_a_record() -> Refusal {
     Refusal::Answer(format!(
@@ -334,6 +360,7 @@ mod tests {
             argv,
             database: Database::MAIN,
             version: Version::Resp2,
+            counts_as_use: true,
         };
         let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();
@@ -381,6 +408,7 @@ mod tests {
             argv: Argv::new(&buffer, &ranges),
             database: Database::MAIN,
             version: Version::Resp2,
+            counts_as_use: true,
         };
         let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();

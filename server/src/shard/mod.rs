@@ -12,6 +12,7 @@ pub mod encoded;
 pub mod execute;
 pub mod journal;
 pub mod mailbox;
+pub mod memory;
 pub mod replay;
 pub mod route;
 pub mod slot;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, SlotId};
 
-use crate::command::{DatabaseKeys, EffectSink, ExpireCycle, Tables};
+use crate::command::{DatabaseKeys, EffectSink, Evictor, ExpireCycle, Tables};
 use crate::config::ClusterState;
 use crate::limits::ShardLimits;
 use crate::replication::Frames;
@@ -32,6 +33,7 @@ use crate::shard::slot::{LinkId, PeerIndex, Serve, Slot};
 use crate::store::KeyHasher;
 
 pub use execute::{Hold, HoldState, Request, Room};
+pub use memory::MemoryRules;
 pub use route::Refusal;
 pub use transaction::Wanted;
 pub use turn::{ReadyChange, TurnOutput};
@@ -130,6 +132,10 @@ pub struct Shard {
     /// Changes begun and not ended.
     pub(crate) changes_active: usize,
     pub(crate) expire_cycle: ExpireCycle,
+    pub(crate) memory: MemoryRules,
+    pub(crate) evictor: Evictor,
+    /// The last step has found nothing that may go.
+    pub(crate) nothing_to_evict: bool,
     /// Counted since the start, for progress and INFO.
     pub counters: Counters,
 }
@@ -221,6 +227,9 @@ impl Shard {
             changes_queued: VecDeque::new(),
             changes_active: 0,
             expire_cycle: ExpireCycle::new(),
+            memory: MemoryRules::default(),
+            evictor: Evictor::default(),
+            nothing_to_evict: false,
             counters: Counters::default(),
         }
     }

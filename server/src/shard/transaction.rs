@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use super::slot::Serve;
 use super::{Hold, Refusal, Room, Shard, Standing};
 use crate::Now;
-use crate::command::{EffectIter, Interest, KeyPlace, Trip};
+use crate::command::{EffectIter, Interest, KeyPlace, Trip, join_payloads};
 use crate::persist::record::RecordKind;
 use crate::persist::transactions::{Note, TransactionId};
 
@@ -149,6 +149,10 @@ impl Shard {
         run: impl FnOnce(&mut Self) -> T,
     ) -> Result<(T, Vec<Hold>), Refusal> {
         slots.iter().try_for_each(|slot| self.admit(*slot, write))?;
+        if write {
+            // Not within, where it would be a part of the transaction.
+            self.evict(now);
+        }
         self.locks.collecting = true;
         let result = run(self);
         self.locks.collecting = false;
@@ -192,7 +196,7 @@ impl Shard {
         for (slot, payloads) in by_slot {
             match payloads.as_slice() {
                 [one] => self.make_record(slot, RecordKind::Effects, one),
-                several => self.make_record(slot, RecordKind::Effects, &several.concat()),
+                several => self.make_record(slot, RecordKind::Effects, &join_payloads(several)),
             }
         }
         if let Some(transaction) = transaction {

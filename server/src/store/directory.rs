@@ -4,6 +4,7 @@
 //! `2^(depth - d)` neighbouring places that begin with them. A full segment splits into two of depth d + 1; only
 //! when d is the index's depth already does the index double.
 
+use super::Stamp;
 use super::entry::Entry;
 use super::hash::KeyHasher;
 use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
@@ -70,6 +71,21 @@ impl Directory {
         (&mut node.segment, node.depth)
     }
 
+    /// All segments, in no order.
+    pub(super) fn segments_mut(&mut self) -> impl Iterator<Item = &mut Segment> {
+        self.segments.iter_mut().map(|node| &mut node.segment)
+    }
+
+    /// The segments in the order of their hashes, from one that the dice chose on, each once.
+    pub(super) fn segments_from(&self, dice: u64) -> impl Iterator<Item = &Segment> {
+        let start = self.place(dice);
+        let mut last = None;
+        (0..self.index.len()).filter_map(move |step| {
+            let segment = self.index[(start + step) % self.index.len()];
+            (last.replace(segment) != Some(segment)).then(|| &self.segments[segment as usize].segment)
+        })
+    }
+
     /// Takes some entry out of a directory that is being taken apart.
     pub(super) fn pop_entry(&mut self) -> Option<Entry> {
         loop {
@@ -121,15 +137,18 @@ impl Directory {
             self.index = self.index.iter().flat_map(|&segment| [segment, segment]).collect();
             self.depth += 1;
         }
-        let segment = std::mem::take(&mut self.segments[at].segment);
-        let [mut low, mut high] = [(); 2].map(|()| Vec::with_capacity(SEGMENT_ENTRIES_MAX));
-        for mut entry in segment.into_entries() {
+        let (entries, mut stamps) = std::mem::take(&mut self.segments[at].segment).into_parts();
+        let mut stamps = stamps.drain(..);
+        let mut halves = [(); 2].map(|()| (Vec::with_capacity(SEGMENT_ENTRIES_MAX), Vec::new()));
+        for mut entry in entries {
             let hash = hasher.hash(entry.as_ref().key());
             entry.set_tag(tag_of(hash, depth + 1));
-            if (hash << depth) >> 63 == 0 { low.push(entry) } else { high.push(entry) }
+            let (entries, its_stamps) = &mut halves[((hash << depth) >> 63) as usize];
+            entries.push(entry);
+            its_stamps.extend(stamps.next());
         }
         let other = u32::try_from(self.segments.len()).expect("at most 2^DEPTH_MAX segments");
-        let [low, high] = [low, high].map(Segment::from_entries);
+        let [low, high] = halves.map(|(entries, stamps)| Segment::from_parts(entries, stamps));
         let arrays = low.heap_bytes() + high.heap_bytes();
         self.segments[at] = Node { depth: depth + 1, segment: low };
         self.segments.push(Node { depth: depth + 1, segment: high });
@@ -143,10 +162,18 @@ impl Directory {
     /// All entries as one segment, for a table that has become small.
     pub(super) fn into_segment(self, hasher: &KeyHasher) -> Segment {
         let mut entries = Vec::with_capacity(SEGMENT_ENTRIES_MAX);
-        for mut entry in self.segments.into_iter().flat_map(|node| node.segment.into_entries()) {
-            entry.set_tag(tag_of(hasher.hash(entry.as_ref().key()), 0));
-            entries.push(entry);
+        let (mut stamps, mut is_stamped) = (Vec::new(), false);
+        for node in self.segments {
+            let (its_entries, its_stamps) = node.segment.into_parts();
+            is_stamped |= !its_stamps.is_empty();
+            entries.extend(its_entries);
+            stamps.extend(its_stamps);
+            // A segment that none was noted of has none.
+            stamps.resize(entries.len(), Stamp::UNSET);
         }
-        Segment::from_entries(entries)
+        for entry in &mut entries {
+            entry.set_tag(tag_of(hasher.hash(entry.as_ref().key()), 0));
+        }
+        Segment::from_parts(entries, if is_stamped { stamps } else { Vec::new() })
     }
 }

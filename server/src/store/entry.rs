@@ -396,6 +396,11 @@ impl<'a> EntryRef<'a> {
         self.word.addr().get() & VOLATILE_BIT != 0
     }
 
+    /// Bytes that the key takes from the allocator with its value and expiry, and its word in the table.
+    pub fn used_bytes(&self) -> usize {
+        size_of::<Entry>() + self.shape().class() + self.big().map_or(0, Big::heap_bytes)
+    }
+
     /// How the value's bytes are to be read; does not touch the entry's memory.
     #[inline]
     pub(super) fn form(&self) -> Form {

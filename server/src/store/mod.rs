@@ -21,6 +21,8 @@
 //!
 //! A value is a string's bytes, a small collection's, or the address of a big collection: see [`Value`].
 //!
+//! Where a shard wants to know how keys are used, a segment has a [`Stamp`] for each of its words, in an array of its own.
+//!
 //! Nothing here knows what "expired" means: an expiry is stored, found and reported; judging is the caller's.
 
 mod collection;
@@ -37,6 +39,7 @@ mod score_order;
 mod segment;
 mod size_class;
 mod sorted_set;
+mod stamp;
 mod table;
 
 pub use collection::{
@@ -50,6 +53,7 @@ pub use list::{List, ListBackIter, ListIter};
 pub use packed::{Item, Packed, PackedBackIter, PackedIter, Place, item_bytes_max, put_item, put_score};
 pub use segment::SEGMENT_ENTRIES_MAX;
 pub use sorted_set::{SortedSet, SortedSetIter};
+pub use stamp::Stamp;
 pub use table::{PrefetchDepth, Table, TableIter};
 
 /// Most bytes of a value: Redis' `proto-max-bulk-len`, 512 MiB.

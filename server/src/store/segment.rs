@@ -1,28 +1,40 @@
 //! A bounded array of entries sorted by tag.
 
-use super::EntryRef;
 use super::entry::Entry;
 use super::fitting::insert_fitting;
 use super::prefetch::prefetch;
 use super::size_class::class_bytes;
+use super::{EntryRef, Stamp};
 
 /// Most entries of a segment; one that would get more is split in two. Bounds the memory that an insertion
 /// moves (half of 4 KiB on average) and the keys that a split hashes again.
 pub const SEGMENT_ENTRIES_MAX: usize = 512;
 
 const WORD_BYTES: usize = size_of::<Entry>();
+const STAMP_BYTES: usize = size_of::<Stamp>();
 
 /// Entries sorted by tag: the 16 bits of their hash behind the bits that all of the segment share.
 #[derive(Default)]
 pub(super) struct Segment {
     entries: Vec<Entry>,
+    /// How the entries are used, in the same order; empty until the first is noted, then for all that there is room for.
+    stamps: Box<[Stamp]>,
 }
 
 impl Segment {
-    /// A segment of these entries, in any order.
-    pub(super) fn from_entries(mut entries: Vec<Entry>) -> Self {
-        entries.sort_unstable_by_key(Entry::tag);
-        let mut segment = Self { entries };
+    /// A segment of these entries, in any order, and their stamps, where there are any.
+    pub(super) fn from_parts(mut entries: Vec<Entry>, mut stamps: Vec<Stamp>) -> Self {
+        if stamps.is_empty() {
+            entries.sort_unstable_by_key(Entry::tag);
+        } else {
+            let mut pairs: Vec<_> = entries.drain(..).zip(stamps.drain(..)).collect();
+            pairs.sort_unstable_by_key(|(entry, _)| entry.tag());
+            for (entry, stamp) in pairs {
+                entries.push(entry);
+                stamps.push(stamp);
+            }
+        }
+        let mut segment = Self { entries, stamps: stamps.into() };
         segment.fit();
         segment
     }
@@ -36,8 +48,38 @@ impl Segment {
         &self.entries
     }
 
-    pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.entries
+    /// The entries and their stamps, where there are any.
+    pub(super) fn into_parts(self) -> (Vec<Entry>, Vec<Stamp>) {
+        let mut stamps = self.stamps.into_vec();
+        stamps.truncate(self.entries.len());
+        (self.entries, stamps)
+    }
+
+    /// How the entry at that index is used.
+    pub(super) fn stamp(&self, at: usize) -> Stamp {
+        self.stamps.get(at).copied().unwrap_or_default()
+    }
+
+    /// The same to be changed; makes room to note it for all entries.
+    pub(super) fn stamp_mut(&mut self, at: usize) -> &mut Stamp {
+        if self.stamps.is_empty() {
+            self.fit_stamps(self.entries.capacity());
+        }
+        &mut self.stamps[at]
+    }
+
+    /// Forgets how the entries are used.
+    pub(super) fn forget_stamps(&mut self) {
+        self.stamps = Box::default();
+    }
+
+    fn fit_stamps(&mut self, entries: usize) {
+        let stamps = class_bytes(entries * STAMP_BYTES) / STAMP_BYTES;
+        let mut all = std::mem::take(&mut self.stamps).into_vec();
+        all.truncate(stamps);
+        all.reserve_exact(stamps - all.len());
+        all.resize(stamps, Stamp::UNSET);
+        self.stamps = all.into();
     }
 
     /// The entry at an index that `find` gave.
@@ -45,9 +87,10 @@ impl Segment {
         &mut self.entries[at]
     }
 
-    /// Bytes of the array.
+    /// Bytes of the arrays.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * WORD_BYTES
+        let stamps = if self.stamps.is_empty() { 0 } else { class_bytes(self.stamps.len() * STAMP_BYTES) };
+        self.entries.capacity() * WORD_BYTES + stamps
     }
 
     /// Index of the first entry whose tag is not below `tag`.
@@ -112,11 +155,22 @@ impl Segment {
     /// Inserts at the index that `find` gave.
     pub(super) fn insert(&mut self, at: usize, entry: Entry) {
         insert_fitting(&mut self.entries, at, entry);
+        if !self.stamps.is_empty() {
+            let len = self.entries.len();
+            if self.stamps.len() < len {
+                self.fit_stamps(self.entries.capacity());
+            }
+            self.stamps.copy_within(at..len - 1, at + 1);
+            self.stamps[at] = Stamp::UNSET;
+        }
     }
 
     /// Takes the entry at that index out.
     pub(super) fn remove(&mut self, at: usize) -> Entry {
         let entry = self.entries.remove(at);
+        if !self.stamps.is_empty() {
+            self.stamps.copy_within(at + 1..self.entries.len() + 1, at);
+        }
         if self.entries.len() < self.entries.capacity() / 2 {
             self.fit();
         }
@@ -134,6 +188,11 @@ impl Segment {
             len => class_bytes((len + len / 8) * WORD_BYTES) / WORD_BYTES,
         };
         self.entries.shrink_to(words);
+        if words == 0 {
+            self.forget_stamps();
+        } else if !self.stamps.is_empty() {
+            self.fit_stamps(self.entries.capacity());
+        }
     }
 }
 

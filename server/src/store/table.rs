@@ -6,7 +6,7 @@ use super::entry::{Entry, NewValue};
 use super::graveyard::{Grave, bury, cost_of, count_made};
 use super::prefetch::prefetch;
 use super::segment::{SEGMENT_ENTRIES_MAX, Segment};
-use super::{EntryRef, KeyHasher, ScanPosition};
+use super::{EntryRef, KeyHasher, ScanPosition, Stamp};
 
 const _: () = assert!(size_of::<Table>() <= 64, "a node has 16384 of them, most of them empty at first");
 const _: () = assert!(
@@ -100,6 +100,82 @@ impl Table {
     pub fn get(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
         let (segment, depth) = self.segments.of(hash);
         segment.get(tag_of(hash, depth), key)
+    }
+
+    /// The key's entry, and what is noted of its use becomes what `note` makes of it.
+    #[inline]
+    pub fn get_noting(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        note: impl FnOnce(Stamp) -> Stamp,
+    ) -> Option<EntryRef<'_>> {
+        let (segment, depth) = self.segments.of_mut(hash);
+        let at = segment.find(tag_of(hash, depth), key).ok()?;
+        let bytes = segment.heap_bytes();
+        let stamp = segment.stamp_mut(at);
+        *stamp = note(*stamp);
+        self.heap_bytes += segment.heap_bytes() - bytes;
+        Some(segment.entries()[at].as_ref())
+    }
+
+    /// What is noted of the key's use; `None` where there is no key.
+    pub fn stamp(&self, hash: u64, key: &[u8]) -> Option<Stamp> {
+        let (segment, depth) = self.segments.of(hash);
+        segment.find(tag_of(hash, depth), key).ok().map(|at| segment.stamp(at))
+    }
+
+    /// Forgets what is noted of all keys' use.
+    pub fn forget_stamps(&mut self) {
+        let forget = |segment: &mut Segment| {
+            let bytes = segment.heap_bytes();
+            segment.forget_stamps();
+            bytes - segment.heap_bytes()
+        };
+        self.heap_bytes -= match &mut self.segments {
+            Segments::One(segment) => forget(segment),
+            Segments::Many(directory) => directory.segments_mut().map(forget).sum(),
+        };
+    }
+
+    /// Visits up to `count` keys that follow each other in the order of their hashes, and what is noted of their use,
+    /// from a place that the dice choose: with hashes as they are, as good as keys chosen each for itself. With
+    /// `only_volatile` those with an expiry.
+    ///
+    /// Looks at the words of some ten thousand keys at most, so it may find nothing in a large table with few such keys.
+    pub fn sample<'t>(
+        &'t self,
+        dice: u64,
+        count: usize,
+        only_volatile: bool,
+        visit: &mut dyn FnMut(EntryRef<'t>, Stamp),
+    ) {
+        const SEGMENTS_MAX: usize = 32;
+        let mut left = count;
+        let mut visit_some = |segment: &'t Segment| {
+            let len = segment.len();
+            // The low bits: the high ones have chosen the segment.
+            let start = (dice as u32 as usize).checked_rem(len).unwrap_or(0);
+            for at in (start..len).chain(0..start) {
+                let entry = segment.entries()[at].as_ref();
+                if left == 0 {
+                    return false;
+                }
+                if !only_volatile || entry.is_volatile() {
+                    visit(entry, segment.stamp(at));
+                    left -= 1;
+                }
+            }
+            left > 0
+        };
+        match &self.segments {
+            Segments::One(segment) => {
+                visit_some(segment);
+            }
+            Segments::Many(directory) => {
+                let _ = directory.segments_from(dice).take(SEGMENTS_MAX).all(visit_some);
+            }
+        }
     }
 
     /// Starts loading what looking up a key of that hash needs, up to `depth`; without waiting, if the earlier

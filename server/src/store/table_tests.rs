@@ -265,3 +265,88 @@ fn prefetching_changes_nothing_whatever_is_there() {
         assert_agrees(&table, &model);
     }
 }
+
+#[test]
+fn stamps_follow_their_keys_through_every_change_of_size() {
+    let (hasher, mut table) = (hasher(), Table::new());
+    let stamp_of = |key: usize| Stamp::new(key as u32 * 7 + 1);
+    let check = |table: &Table, keys: std::ops::Range<usize>| {
+        for key in keys {
+            let name = name(key);
+            let expected = if key % 3 == 0 { stamp_of(key) } else { Stamp::UNSET };
+            assert_eq!(table.stamp(hasher.hash(&name), &name), Some(expected), "key {key}");
+        }
+        assert_eq!(table.used_bytes(), counted_bytes(table));
+    };
+    let plain = |keys: usize| {
+        let mut table = Table::new();
+        for key in 0..keys {
+            let name = name(key);
+            table.set(&hasher, hasher.hash(&name), &name, b"v", None);
+        }
+        table.used_bytes()
+    };
+    for key in 0..5000 {
+        let name = name(key);
+        table.set(&hasher, hasher.hash(&name), &name, b"v", None);
+        if key % 3 == 0 {
+            assert!(table.get_noting(hasher.hash(&name), &name, |_| stamp_of(key)).is_some());
+        }
+        if [1, 40, 511, 512, 513, 4999].contains(&key) {
+            check(&table, 0..key + 1);
+        }
+    }
+    let per_key = (table.used_bytes() - plain(5000)) as f64 / 5000.0;
+    assert!((3.0..5.0).contains(&per_key), "{per_key} bytes for a stamp");
+    assert_eq!(table.get_noting(hasher.hash(b"none"), b"none", |stamp| stamp).map(|_| ()), None);
+    for key in 20..5000 {
+        let name = name(key);
+        assert!(table.remove(hasher.hash(&name), &name));
+    }
+    check(&table, 0..20);
+    // The next insertion makes it one segment again.
+    table.set(&hasher, hasher.hash(&name(20)), &name(20), b"v", None);
+    check(&table, 0..20);
+    let noted = table.used_bytes();
+    table.forget_stamps();
+    assert!(table.used_bytes() < noted && table.used_bytes() == counted_bytes(&table));
+    assert_eq!(table.stamp(hasher.hash(&name(3)), &name(3)), Some(Stamp::UNSET));
+}
+
+#[test]
+fn a_sample_is_of_neighbours_and_of_volatile_keys_if_asked() {
+    let (hasher, mut table) = (hasher(), Table::new());
+    let sample = |table: &Table, dice: u64, count, only_volatile| {
+        let mut keys = Vec::new();
+        table.sample(dice, count, only_volatile, &mut |entry, _| keys.push(entry.key().to_vec()));
+        keys
+    };
+    assert!(sample(&table, 5, 3, false).is_empty());
+    for key in 0..3000 {
+        let (name, expiry) = (name(key), (key % 10 == 0).then_some(9));
+        table.set(&hasher, hasher.hash(&name), &name, b"v", expiry);
+        if key < 3 {
+            assert_eq!(
+                sample(&table, 1 << 40 | 7, 8, false).len(),
+                key + 1,
+                "no more than there are, and each once"
+            );
+        }
+    }
+    let mut seen = BTreeMap::new();
+    for dice in 0..20_000u64 {
+        let dice = dice.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let keys = sample(&table, dice, 5, true);
+        assert_eq!(keys.len(), 5);
+        for key in keys {
+            assert_eq!(table.get(hasher.hash(&key), &key).unwrap().expire_at_ms(), Some(9));
+            *seen.entry(key).or_insert(0u32) += 1;
+        }
+    }
+    // 333 each if all were equally likely; a key behind a wide gap is drawn more often.
+    assert!(
+        seen.len() == 300 && seen.values().all(|&times| (5..3000).contains(&times)),
+        "{:?}",
+        seen.values()
+    );
+}

@@ -330,8 +330,14 @@ impl World {
         }
         let argv = Argv::new(&buffer, &ranges);
         let spec = lookup(argv.get(0)).expect("a known command");
-        let request =
-            Request { spec, slot: current.slot, argv, database: current.database, version: Version::Resp2 };
+        let request = Request {
+            spec,
+            slot: current.slot,
+            argv,
+            database: current.database,
+            version: Version::Resp2,
+            counts_as_use: true,
+        };
         let reads =
             matches!(current.task, Task::Peek(..) | Task::Own(_, CellOp::Get(_)) | Task::Count(_, false));
         let plant = self.plant;

@@ -7,6 +7,7 @@ mod fred;
 mod keyspace;
 mod load;
 mod logging;
+mod memory;
 mod prompt;
 mod protocol;
 mod service_manager;

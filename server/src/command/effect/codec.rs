@@ -114,10 +114,10 @@ impl Effect<'_> {
     }
 }
 
-/// Encodes that from here on effects are about `wanted`, where they were about `current`.
+/// Encodes that from here on effects are about `wanted`, unless they are so already.
 #[inline]
-pub(super) fn put_database(out: &mut Vec<u8>, current: Database, wanted: Database) {
-    if wanted != current {
+pub(super) fn put_database(out: &mut Vec<u8>, current: Option<Database>, wanted: Database) {
+    if current != Some(wanted) {
         out.push(DATABASE);
         put_varint(out, wanted.get().into());
     }

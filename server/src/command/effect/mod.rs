@@ -14,7 +14,7 @@ mod tests;
 pub use codec::{EffectError, EffectIter};
 pub use interest::{Interest, KeyPlace, Trip};
 pub use items::{Items, ItemsBuf, ItemsIter, encode_score};
-pub use sink::{EffectSink, EffectsBuf};
+pub use sink::{EffectSink, EffectsBuf, join_payloads};
 
 use carousel_protocol::Database;
 

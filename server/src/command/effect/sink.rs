@@ -5,6 +5,18 @@ use carousel_protocol::{Database, SlotId};
 use super::codec::put_database;
 use super::{Effect, Interest};
 
+/// Makes one payload of several on the same slot, in their order: each begins with database 0.
+pub fn join_payloads(payloads: &[&[u8]]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(payloads.iter().map(|payload| payload.len() + 2).sum());
+    for payload in payloads {
+        if !joined.is_empty() {
+            put_database(&mut joined, None, Database::MAIN);
+        }
+        joined.extend_from_slice(payload);
+    }
+    joined
+}
+
 /// Effects on one slot, encoded: a payload, or a part of one that can stand alone.
 #[derive(Default)]
 pub struct EffectsBuf {
@@ -15,7 +27,7 @@ pub struct EffectsBuf {
 impl EffectsBuf {
     /// Adds an effect on `database`.
     pub fn push(&mut self, database: Database, effect: &Effect<'_>) {
-        put_database(&mut self.bytes, self.database, database);
+        put_database(&mut self.bytes, Some(self.database), database);
         self.database = database;
         effect.encode(&mut self.bytes);
     }
@@ -125,7 +137,7 @@ impl EffectSink {
             self.groups.push(Group { slot, end: 0, database: Database::MAIN });
         }
         let group = self.groups.last_mut().expect("there is one");
-        put_database(&mut self.bytes, group.database, database);
+        put_database(&mut self.bytes, Some(group.database), database);
         effect.encode(&mut self.bytes);
         (group.end, group.database) = (self.bytes.len(), database);
     }

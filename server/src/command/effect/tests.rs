@@ -63,6 +63,10 @@ fn a_database_is_named_where_it_changes_and_anew_in_each_payload() {
     payload.push(numbers[2], &Effect::Clear);
     assert_eq!(payload.take(), b"\x11\x03\x07");
 
+    let joined = join_payloads(&[&bytes, b"\x07", b"\x11\x03\x07"]);
+    let expected: Vec<_> = numbers.into_iter().chain([numbers[0], numbers[2]]).collect();
+    assert_eq!(named(&joined), expected, "what is joined means the same");
+
     let [a, b] = [1, 2].map(|slot| SlotId::new(slot).unwrap());
     let mut sink = EffectSink::new();
     sink.set_recording(true);

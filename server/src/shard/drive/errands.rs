@@ -50,10 +50,22 @@ impl Errands {
 
 impl ShardHandle {
     /// Sends requests to another shard of this node.
-    pub(crate) fn send_errand(&self, shard: ShardId, connection: u64, version: Version, requests: Vec<u8>) {
+    pub(crate) fn send_errand(
+        &self,
+        shard: ShardId,
+        connection: u64,
+        version: Version,
+        counts_as_use: bool,
+        requests: Vec<u8>,
+    ) {
         self.errands.answers.borrow_mut().entry(connection).or_default();
-        self.mailboxes[shard.index()]
-            .send(ToShard::Batch(RemoteBatch::new(self.id, connection, version, requests)));
+        self.mailboxes[shard.index()].send(ToShard::Batch(RemoteBatch::new(
+            self.id,
+            connection,
+            version,
+            counts_as_use,
+            requests,
+        )));
     }
 
     /// Waits for answers of other shards to a connection that has sent for some: one or more that have arrived.
@@ -87,7 +99,8 @@ impl ShardHandle {
             if progress == Progress::Waiting {
                 return true;
             }
-            let done = std::mem::replace(batch, RemoteBatch::new(self.id, 0, Version::Resp2, Vec::new()));
+            let done =
+                std::mem::replace(batch, RemoteBatch::new(self.id, 0, Version::Resp2, true, Vec::new()));
             let (to, connection, replies) = done.into_replies();
             self.mailboxes[to.index()].send(ToShard::Replies { shard: self.id, connection, replies });
             false

@@ -278,6 +278,7 @@ impl ShardHandle {
         if let Some(log) = self.log.borrow_mut().as_mut() {
             log.set_policy(crate::boot::sync_policy(settings.appendfsync));
         }
+        self.refresh_memory_rules();
     }
 
     /// A task has used the shard: if that left something to send or log, the turn is to be ended.

@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use super::ShardHandle;
+use crate::command::{Evicted, EvictionRules};
 use crate::runtime::{Runtime, turns};
+use crate::shard::memory::{MemoryRules, limit_of_shard};
 use crate::{limits, store};
 
 impl ShardHandle {
@@ -24,10 +26,29 @@ impl ShardHandle {
         self.metrics.plan_bytes.set(core.counters.plan_bytes_sent);
         self.metrics.used_bytes.set(core.tables.used_bytes() as u64);
         self.metrics.expired_keys.set(counted.expired);
+        self.metrics.evicted_keys.set(counted.evicted);
         self.metrics.transfer_keys.set(core.counters.keys_sent);
         self.metrics.transfer_bytes.set(core.counters.bytes_sent);
         self.metrics.freeing.set(store::waiting() as u64);
         self.metrics.longest_turn.note(turns::take_longest().as_nanos() as u64);
+    }
+}
+
+impl ShardHandle {
+    /// Tells the shard how much memory it may use now, which depends on the other shards, and how it makes room.
+    pub(super) fn refresh_memory_rules(&self) {
+        let settings = self.node.settings();
+        let (scope, order) = settings.maxmemory_policy.scope_and_order();
+        let samples = settings.maxmemory_samples as usize;
+        let limit_bytes = (settings.maxmemory > 0).then(|| {
+            let limit = settings.maxmemory.saturating_sub(self.node.memory_beside_keys()) as usize;
+            let others = self.node.shards.iter().enumerate().filter(|(shard, _)| *shard != self.id.index());
+            let used: Vec<_> = others.map(|(_, metrics)| metrics.used_bytes.get() as usize).collect();
+            limit_of_shard(limit, &used)
+        });
+        let eviction = EvictionRules { scope, order, samples };
+        let rules = MemoryRules { limit_bytes, eviction, tracking: settings.tracking() };
+        self.core.borrow_mut().set_memory(self.now(), rules);
     }
 }
 
@@ -48,6 +69,13 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
             R::yield_now().await;
         }
         handle.refresh_settings();
+        handle.refresh_memory_rules();
+        let mut more = !full;
+        while more {
+            more = handle.core.borrow_mut().evict(now) == Evicted::Some;
+            handle.end_batch();
+            R::yield_now().await;
+        }
         handle.close_idle_clients(now);
         handle.close_slow_readers(now);
         handle.retry_log();

@@ -1,0 +1,76 @@
+//! A node whose memory is limited.
+
+use carousel_tests::Server;
+use redis::AsyncCommands;
+
+const LIMIT: u64 = 48 << 20;
+
+async fn used_memory(server: &Server) -> u64 {
+    server.info("used_memory").await.parse().unwrap()
+}
+
+/// Writes about 100 MB to two shards.
+#[tokio::test]
+async fn memory_stays_below_its_limit_and_hot_keys_stay() {
+    let limit = LIMIT.to_string();
+    for policy in ["allkeys-lru", "allkeys-lfu", "volatile-ttl", "allkeys-random"] {
+        let server =
+            Server::start_new(&[("shards", "2"), ("maxmemory", &limit), ("maxmemory-policy", policy)]).await;
+        let mut client = server.client().await;
+        let value = vec![b'v'; 1000];
+        for round in 0..100 {
+            let mut pipe = redis::pipe();
+            for i in 0..1000 {
+                pipe.cmd("SET")
+                    .arg(format!("key:{round}:{i}"))
+                    .arg(&value)
+                    .arg("EX")
+                    .arg(1000 + round)
+                    .ignore();
+            }
+            // The keys of the first round are hot.
+            for i in 0..1000 {
+                pipe.cmd("GET").arg(format!("key:0:{i}")).ignore();
+            }
+            let () = pipe.query_async(&mut client).await.unwrap();
+            let used = used_memory(&server).await;
+            assert!(used < LIMIT + LIMIT / 10, "{policy}: {used} bytes in round {round}");
+        }
+        assert!(server.info("evicted_keys").await.parse::<u64>().unwrap() > 10_000, "{policy}");
+        let keys: usize = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();
+        assert!(keys > 10_000, "{policy}: {keys} keys are left");
+        let hot: Vec<String> = (0..1000).map(|i| format!("key:0:{i}")).collect();
+        let left: usize = client.exists(&hot).await.unwrap();
+        match policy {
+            "allkeys-lru" | "allkeys-lfu" => assert!(left > 950, "{policy}: {left} hot keys are left"),
+            _ => assert!(left < 900, "{policy}: {left} hot keys are left"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_policy_writes_are_refused_until_there_is_room() {
+    let server = Server::start_new(&[("shards", "2"), ("maxmemory", &LIMIT.to_string())]).await;
+    let mut client = server.client().await;
+    let value = vec![b'v'; 10_000];
+    let mut refused = None;
+    for i in 0..20_000 {
+        if let Err(error) = client.set::<_, _, ()>(format!("key:{i}"), &value).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let refused = refused.expect("there is no room for all");
+    assert_eq!(refused.code(), Some("OOM"), "{refused}");
+    assert_eq!(client.get::<_, Vec<u8>>("key:1").await.unwrap(), value, "reads go on");
+    let keys: Vec<String> = (0..1000).map(|i| format!("key:{i}")).collect();
+    assert_eq!(client.del::<_, usize>(&keys).await.unwrap(), 1000);
+    let () = client.set("small", "value").await.unwrap();
+    let usage: u64 =
+        redis::cmd("MEMORY").arg("USAGE").arg("key:1500").query_async(&mut client).await.unwrap();
+    assert!((10_000..13_000).contains(&usage), "{usage}");
+    let () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(0).query_async(&mut client).await.unwrap();
+    for i in 0..2000 {
+        let () = client.set(format!("more:{i}"), &value).await.unwrap();
+    }
+}

@@ -16,10 +16,13 @@ use crate::store::{ListRef, SortedSetRef, Type, View};
 /// How long a blocking command may wait, in milliseconds; `None` is for ever.
 ///
 /// # Errors
-/// It says no such time.
+/// It says no such time, or the arguments before it are wrong.
 pub fn block_timeout_ms(spec: &CommandSpec, argv: Argv<'_>) -> Result<Option<u64>, CommandError> {
+    // Where a request has several faults, the one is named that Redis names.
     let at = match spec.id {
-        CommandId::BLMPop | CommandId::BZMPop => 1,
+        CommandId::BLMPop => list::LmPop::parse(argv, 2).map(|_| 1)?,
+        CommandId::BZMPop => sorted_set::ZmPop::parse(argv, 2).map(|_| 1)?,
+        CommandId::BLMove => list::ends_of_move(argv).map(|_| argv.len() - 1)?,
         _ => argv.len() - 1,
     };
     let text = argv.get(at);

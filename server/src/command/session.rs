@@ -172,6 +172,16 @@ pub(super) fn subcommand(
     Some(sub)
 }
 
+/// The error reply to a request whose subcommand is unknown or has another number of arguments, if it is such a one: what
+/// MULTI does not queue.
+pub fn wrong_subcommand(spec: &'static CommandSpec, argv: Argv<'_>) -> Option<Vec<u8>> {
+    let names_one = !spec.subcommands.is_empty() && argv.len() > 1;
+    let mut error = Vec::new();
+    let is_wrong =
+        names_one && subcommand(spec, argv, &mut ReplyWriter::new(&mut error, Version::Resp2)).is_none();
+    is_wrong.then_some(error)
+}
+
 /// The lines of a HELP subcommand, as simple strings.
 pub(super) fn help(reply: &mut ReplyWriter<'_>, lines: &str) {
     reply.array(lines.lines().count());

@@ -312,7 +312,10 @@ impl Connection {
         }
         self.handle.metrics.command(spec.id);
         match (spec.place_for(argv), request.slot) {
-            (Place::Key, Some(slot)) if spec.keys.is_one() => self.run_on_slot(now, spec, slot, argv),
+            // SORT_RO has one key, and looks at others by its patterns.
+            (Place::Key, Some(slot)) if spec.keys.is_one() && spec.id != CommandId::SortRo => {
+                self.run_on_slot(now, spec, slot, argv)
+            }
             (Place::Key, Some(slot)) => self.run_on_keys(now, spec, slot, argv),
             // Without a key, as a malformed OBJECT, nothing routes it: any shard knows the answer.
             (Place::Key, None) => self.run_on_slot(now, spec, self.handle.first_slot(), argv),

@@ -16,7 +16,7 @@ use super::multi::Queued;
 use super::serve::{Connection, Pause};
 use super::{blocking, scatter};
 use crate::Now;
-use crate::command::session::run_connection_command;
+use crate::command::session::{run_connection_command, wrong_subcommand};
 use crate::command::{KeyPlace, Trip, block_timeout_ms};
 use crate::runtime::Runtime;
 use crate::shard::Refusal;
@@ -49,6 +49,12 @@ impl Connection {
         slot: Option<SlotId>,
         argv: Argv<'_>,
     ) -> ControlFlow<Pause> {
+        if let Some(error) = wrong_subcommand(spec, argv) {
+            self.multi.refuse();
+            self.handle.metrics.command_rejected(spec.id, error.trim_ascii_end());
+            self.batch.out.extend_from_slice(&error);
+            return ControlFlow::Continue(());
+        }
         if let Some(slot) = slot {
             if !self.handle.may_cross_slots() && !scatter::one_slot(spec, argv, slot) {
                 return self.refuse(spec, CROSS_SLOT);

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use carousel_protocol::command_table::CommandSpec;
 use carousel_protocol::resp::{Argv, ReplyWriter};
-pub(super) use moving::{lmove, lmpop, pop_first, rpoplpush};
+pub(super) use moving::{LmPop, ends_of_move, lmove, lmpop, pop_first, rpoplpush};
 pub(super) use search::{linsert, lpos, lrem};
 
 use super::effect::{Effect, ItemsBuf};

@@ -1,5 +1,7 @@
 //! Commands that take elements from one of several lists, or from one list to another.
 
+use std::ops::Range;
+
 use carousel_protocol::resp::Argv;
 
 use super::super::effect::ItemsBuf;
@@ -10,8 +12,13 @@ use crate::store::ListRef;
 
 /// `LMOVE source destination LEFT | RIGHT LEFT | RIGHT`
 pub(in super::super) fn lmove(exec: &mut Exec<'_>, argv: Argv<'_>) -> Outcome {
-    let (from, to) = (End::parse(argv.get(3))?, End::parse(argv.get(4))?);
+    let (from, to) = ends_of_move(argv)?;
     move_one(exec, argv, from, to)
+}
+
+/// From which end to which LMOVE moves.
+pub(in super::super) fn ends_of_move(argv: Argv<'_>) -> Result<(End, End), CommandError> {
+    Ok((End::parse(argv.get(3))?, End::parse(argv.get(4))?))
 }
 
 /// `RPOPLPUSH source destination`
@@ -68,24 +75,8 @@ pub(in super::super) fn pop_first(exec: &mut Exec<'_>, argv: Argv<'_>, end: End)
 /// `LMPOP numkeys key [key ...] LEFT | RIGHT [COUNT count]`: elements of the first of the lists that is there. For
 /// `BLMPOP timeout numkeys ...` the number of keys is one argument further on.
 pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_at: usize) -> Outcome {
-    let keys_at = key_count_at + 1;
-    let key_count = integer_from(argv.get(key_count_at), 1, "numkeys should be greater than 0")?;
-    let end_at = (key_count as usize).saturating_add(keys_at);
-    if end_at >= argv.len() {
-        return Err(CommandError::Syntax);
-    }
-    let end = End::parse(argv.get(end_at))?;
-    let mut count = None;
-    let mut next = end_at + 1;
-    while next < argv.len() {
-        if count.is_some() || !argv.get(next).eq_ignore_ascii_case(b"COUNT") || next + 1 == argv.len() {
-            return Err(CommandError::Syntax);
-        }
-        count = Some(integer_from(argv.get(next + 1), 1, "count should be greater than 0")? as usize);
-        next += 2;
-    }
-    let count = count.unwrap_or(1);
-    for index in keys_at..end_at {
+    let LmPop { keys, end, count } = LmPop::parse(argv, key_count_at)?;
+    for index in keys {
         let (at, key) = exec.key_of_any_slot(argv, index);
         let found: Option<ListRef<'_>> = view(exec.tables.find(at, key, exec.now.unix_ms, exec.effects))?;
         if let Some(list) = found {
@@ -101,4 +92,35 @@ pub(in super::super) fn lmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_at:
     }
     exec.reply.null_array();
     Ok(())
+}
+
+/// What LMPOP asks for.
+pub(in super::super) struct LmPop {
+    /// The indices of the keys.
+    keys: Range<usize>,
+    end: End,
+    count: usize,
+}
+
+impl LmPop {
+    /// The arguments from the number of keys on.
+    pub(in super::super) fn parse(argv: Argv<'_>, key_count_at: usize) -> Result<Self, CommandError> {
+        let keys_at = key_count_at + 1;
+        let key_count = integer_from(argv.get(key_count_at), 1, "numkeys should be greater than 0")?;
+        let end_at = (key_count as usize).saturating_add(keys_at);
+        if end_at >= argv.len() {
+            return Err(CommandError::Syntax);
+        }
+        let end = End::parse(argv.get(end_at))?;
+        let mut count = None;
+        let mut next = end_at + 1;
+        while next < argv.len() {
+            if count.is_some() || !argv.get(next).eq_ignore_ascii_case(b"COUNT") || next + 1 == argv.len() {
+                return Err(CommandError::Syntax);
+            }
+            count = Some(integer_from(argv.get(next + 1), 1, "count should be greater than 0")? as usize);
+            next += 2;
+        }
+        Ok(Self { keys: keys_at..end_at, end, count: count.unwrap_or(1) })
+    }
 }

@@ -9,7 +9,7 @@ mod scores;
 
 pub(super) use add::{zadd, zincrby};
 pub(super) use combine::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
-pub(super) use pop::{pop_first_max, pop_first_min, zmpop, zpopmax, zpopmin};
+pub(super) use pop::{ZmPop, pop_first_max, pop_first_min, zmpop, zpopmax, zpopmin};
 pub(super) use range::{
     zcount, zlexcount, zrange, zrangebylex, zrangebyscore, zrangestore, zremrangebylex, zremrangebyrank,
     zremrangebyscore, zrevrange, zrevrangebylex, zrevrangebyscore,

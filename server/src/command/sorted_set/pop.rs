@@ -82,30 +82,7 @@ fn pop_first(exec: &mut Exec<'_>, argv: Argv<'_>, end: End) -> Outcome {
 /// `ZMPOP numkeys key [key ...] <MIN | MAX> [COUNT count]`. For `BZMPOP timeout numkeys ...` the number of keys is one
 /// argument further on.
 pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_at: usize) -> Outcome {
-    let positive = |text: &[u8]| usize::try_from(integer(text).ok()?).ok().filter(|&count| count > 0);
-    let key_count = positive(argv.get(key_count_at)).ok_or(CommandError::KeyCount)?;
-    let end_at = key_count.saturating_add(key_count_at + 1);
-    if end_at >= argv.len() {
-        return Err(CommandError::Syntax);
-    }
-    let end = match argv.get(end_at) {
-        end if end.eq_ignore_ascii_case(b"MIN") => End::Min,
-        end if end.eq_ignore_ascii_case(b"MAX") => End::Max,
-        _ => return Err(CommandError::Syntax),
-    };
-    let count = match argv.len() - end_at - 1 {
-        0 => 1,
-        options => {
-            if options < 2 || !argv.get(end_at + 1).eq_ignore_ascii_case(b"COUNT") {
-                return Err(CommandError::Syntax);
-            }
-            let count = positive(argv.get(end_at + 2)).ok_or(CommandError::PopCount)?;
-            if options > 2 {
-                return Err(CommandError::Syntax);
-            }
-            count
-        }
-    };
+    let ZmPop { key_count, end, count } = ZmPop::parse(argv, key_count_at)?;
     for key in argv.iter().skip(key_count_at + 1).take(key_count) {
         let at = exec.at(key);
         if exec.find_as::<SortedSetRef<'_>>(at, key)?.is_some() {
@@ -116,6 +93,44 @@ pub(in crate::command) fn zmpop(exec: &mut Exec<'_>, argv: Argv<'_>, key_count_a
     }
     exec.reply.null_array();
     Ok(())
+}
+
+/// What ZMPOP asks for.
+pub(in crate::command) struct ZmPop {
+    key_count: usize,
+    end: End,
+    count: usize,
+}
+
+impl ZmPop {
+    /// The arguments from the number of keys on.
+    pub(in crate::command) fn parse(argv: Argv<'_>, key_count_at: usize) -> Result<Self, CommandError> {
+        let positive = |text: &[u8]| usize::try_from(integer(text).ok()?).ok().filter(|&count| count > 0);
+        let key_count = positive(argv.get(key_count_at)).ok_or(CommandError::KeyCount)?;
+        let end_at = key_count.saturating_add(key_count_at + 1);
+        if end_at >= argv.len() {
+            return Err(CommandError::Syntax);
+        }
+        let end = match argv.get(end_at) {
+            end if end.eq_ignore_ascii_case(b"MIN") => End::Min,
+            end if end.eq_ignore_ascii_case(b"MAX") => End::Max,
+            _ => return Err(CommandError::Syntax),
+        };
+        let count = match argv.len() - end_at - 1 {
+            0 => 1,
+            options => {
+                if options < 2 || !argv.get(end_at + 1).eq_ignore_ascii_case(b"COUNT") {
+                    return Err(CommandError::Syntax);
+                }
+                let count = positive(argv.get(end_at + 2)).ok_or(CommandError::PopCount)?;
+                if options > 2 {
+                    return Err(CommandError::Syntax);
+                }
+                count
+            }
+        };
+        Ok(Self { key_count, end, count })
+    }
 }
 
 /// Takes up to `count` members out of a sorted set, which was seen to be one, and replies with them.

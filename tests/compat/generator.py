@@ -11,6 +11,10 @@ JUNK = [b"", b"0", b"-1", b"1", b"abc", b"9223372036854775807", b"-9223372036854
 MEMBERS = [b"a", b"b", b"c", b"d", b"1", b"2", b"3", b"10", b"-7", b"alpha", b"m" * 65, b"\x00\xff"]
 NUMBERS = [b"1", b"2", b"3", b"10", b"-7"]
 FIELDS = [b"f1", b"f2", b"f3", b"f4", b"long" * 17]
+#: What no blocking command takes for a time: 0 is for ever.
+NO_TIMES = [b"", b"-1", b"abc", b"nan", b"(1", b"x" * 70, b"LIMIT"]
+#: A second or a millisecond passes on one server before it does on the other.
+TIMED = ("SET", "SETEX", "PSETEX", "GETEX", "EXPIRE", "PEXPIRE", "RESTORE", "RESTORE-ASKING")
 SETTINGS = [b"maxmemory", b"max*", b"*", b"port", b"none", b"timeout"]
 COMMANDS = [b"get", b"set", b"nosuch", b"zadd", b"client|list"]
 FAR_MS = 4_000_000_000_000
@@ -75,8 +79,6 @@ class Generator:
     def __init__(self, forms, seed, tag=b"", databases=False):
         self.dice = random.Random(seed)
         self.forms, self.tag, self.databases = forms, tag, databases
-        #: Whether some requests are made wrong.
-        self.is_odd = True
 
     def request(self, form, option=None):
         """The arguments of a request of this form, and the options in it; `option` is one of them, if it is given."""
@@ -84,25 +86,28 @@ class Generator:
         args = self.expand(form.tree, False)
         was_disturbed = False
         # HELLO of older versions does what it has read of a wrong request.
-        is_left = form.name == "HELLO" or not self.is_odd
+        is_left = form.name == "HELLO"
         # A key that SET gives a time in the past is counted by DBSIZE until somebody looks for it.
         is_timed = self.used & {"EXAT", "PXAT"}
         if not is_timed and not is_left and self.dice.random() < (0.02 if option else 0.08):
             was_disturbed = True
-            self.disturb(args, 2 if "|" in form.name else 1)
+            junk = [text for text in JUNK if text != b"1"] if form.name in TIMED else JUNK
+            if form.name.startswith(("BL", "BR", "BZ")):
+                junk = NO_TIMES
+            self.disturb(args, 2 if "|" in form.name else 1, junk)
         if self.dice.random() < 0.1:
             args[0] = args[0].lower()
         return args, (set() if was_disturbed else self.used)
 
-    def disturb(self, args, first):
+    def disturb(self, args, first, junk):
         """Makes an argument wrong, or their number."""
         pick, at = self.dice.randrange(5), self.dice.randint(first, len(args))
         if pick == 0:
-            args.insert(at, self.dice.choice(JUNK))
+            args.insert(at, self.dice.choice(junk))
         elif pick == 1 and at < len(args):
             del args[at]
         elif at < len(args):
-            args[at] = self.dice.choice(JUNK) if pick < 4 else self.key("slht")
+            args[at] = self.dice.choice(junk) if pick < 4 else self.key("slht")
 
     def expand(self, node, within):
         dice = self.dice
@@ -305,7 +310,8 @@ class Generator:
         return self.dice.choice(SETTINGS)
 
     def settable(self):
-        return self.dice.choice(([b"maxclients", b"5000"], [b"timeout", b"0"], [b"none", b"1"], [b"timeout", b"x"]))
+        # What does no harm whatever it is set to.
+        return self.dice.choice(([b"slowlog-max-len", b"50"], [b"slowlog-log-slower-than", b"5000"], [b"none", b"1"], [b"slowlog-max-len", b"x"]))
 
     def payload(self):
         texts = [self.member() for _ in range(self.dice.randint(1, 6))]

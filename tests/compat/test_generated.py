@@ -104,15 +104,19 @@ class Play:
     def __init__(self, ours, theirs):
         self.ours, self.theirs = ours, theirs
         self.queued = [None] * CONNECTIONS
+        self.remembers_frequency = False
 
     def begin(self):
-        """Nothing on either server, and fresh connections."""
+        """Nothing on either server, and fresh connections. Every other time keys remember when they were used last, else how
+        often."""
+        policy = "allkeys-lfu" if self.remembers_frequency else "allkeys-lru"
         for side in (self.ours, self.theirs):
             for connection in range(CONNECTIONS):
                 assert side.call(connection, "RESET") == ("+", b"RESET")
                 side.call(connection, "HELLO", "3" if connection == 2 else "2")
             assert side.call(0, "FLUSHALL") == ("+", b"OK")
             side.call(0, "CONFIG", "RESETSTAT")
+            assert side.call(0, "CONFIG", "SET", "maxmemory-policy", policy) == ("+", b"OK")
         self.queued = [None] * CONNECTIONS
 
     def lapse(self, connection, key):
@@ -132,9 +136,13 @@ class Play:
                 self.lapse(requests[0].connection, requests[0].args[1])
             return []
         else:
-            for side in (self.ours, self.theirs):
-                side.send(requests)
-            pairs = list(zip(self.ours.replies(requests), self.theirs.replies(requests)))
+            try:
+                for side in (self.ours, self.theirs):
+                    side.send(requests)
+                pairs = list(zip(self.ours.replies(requests), self.theirs.replies(requests)))
+            except OSError as error:
+                text = "\n".join(f"    {each!r}" for each in requests)
+                raise AssertionError(f"seed {SEED}: {error} while it was asked\n{text}") from error
         return [(request, our, their, self.judge(request, our, their)) for request, (our, their) in zip(requests, pairs)]
 
     def judge(self, request, ours, theirs):
@@ -257,8 +265,9 @@ def episode(plan, make):
                 requests.append(Request(connection, [b"MULTI"], "MULTI"))
                 for _ in range(dice.randrange(TRANSACTION_REQUESTS_MAX)):
                     inner = dice.choice(plan.forms)
-                    if inner.name not in NOT_IN_TRANSACTIONS:
-                        requests.append(request(connection, inner))
+                    made = request(connection, inner)
+                    if inner.name not in NOT_IN_TRANSACTIONS and not accepted.ends_transaction(inner.name, made.args):
+                        requests.append(made)
                 end = "DISCARD" if form.name == "DISCARD" else "EXEC"
                 requests.append(Request(connection, [end.encode()], end))
                 continue
@@ -291,12 +300,11 @@ def play_all(ours, theirs, tag, until, report):
     assert not unknown, f"commands without a form in grammar.py: {sorted(unknown)}"
     databases = ours.call(0, "SELECT", "1") == ("+", b"OK")
     make = generator.Generator(forms, SEED, tag, databases)
-    # A word in the place of a key has a slot of its own.
-    make.is_odd = not tag or ours.call(0, "SUNION", *"abcdefgh")[0] != "-"
     plan = Plan(forms, make.dice)
     started, differences, seen, requests_total, number = time.monotonic(), [], set(), 0, 0
     while not until(plan, time.monotonic() - started) and len(differences) < DIFFERENCES_MAX:
         number += 1
+        play.remembers_frequency = number % 2 == 0
         play.begin()
         done = []
         for requests in episode(plan, make):
@@ -327,21 +335,22 @@ def play_all(ours, theirs, tag, until, report):
     return plan, differences
 
 
-@pytest.fixture(params=[1, 3], ids=["one shard", "three shards"])
+@pytest.fixture(params=[(1, b""), (3, b"{k}"), (3, b"")], ids=["one shard", "three shards and a tag", "three shards"])
 def sides(request, workspace, redis_server):
-    node = harness.carousel(workspace, shards=request.param, appendonly=False).start()
+    shards, tag = request.param
+    node = harness.carousel(workspace, shards=shards, appendonly=False).start()
     ours, theirs = Side(node.port), Side(redis_server.port)
     # What is odd about a slow machine is not asked about.
     for side in (ours, theirs):
         side.call(0, "CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
-    yield ours, theirs, request.param
+    yield ours, theirs, shards, tag
     ours.close()
     theirs.close()
     node.kill()
 
 
 def test_generated_requests_are_answered_as_by_redis(sides, capfd):
-    ours, theirs, shards = sides
+    ours, theirs, shards, tag = sides
     is_full = shards == 1
 
     def until(plan, seconds):
@@ -353,8 +362,7 @@ def test_generated_requests_are_answered_as_by_redis(sides, capfd):
         with capfd.disabled():
             print("\n" + text)
 
-    # Keys of several shards come together where they share a hash tag.
-    plan, differences = play_all(ours, theirs, b"" if is_full else b"{k}", until, report)
+    plan, differences = play_all(ours, theirs, tag, until, report)
     rows = Counter()
     for name, option in plan.wanted:
         rows[name] = rows[name]

@@ -152,6 +152,7 @@ mod tests {
 
     use super::super::flow::POOL_BUFFERS;
     use super::*;
+    use crate::runtime::RunOptions;
 
     /// Our end, and the peer's.
     fn connection() -> (UringReader, std::net::TcpStream) {
@@ -176,13 +177,13 @@ mod tests {
         if std::env::var_os("CAROUSEL_NO_URING").is_some_and(|value| value == "1") {
             return;
         }
-        super::super::build().unwrap().block_on(async {
-            flow::prepare().await;
+        let tested = Uring::run(&RunOptions::default(), async {
             match flow::pool() {
                 Some(_) => test.await,
                 None => eprintln!("not run: this kernel is not fit for multishot receives"),
             }
         });
+        tested.unwrap();
     }
 
     #[test]

@@ -2065,6 +2065,12 @@ SESSIONS = {
     """,
     "transactions": r"""
         EXEC
+        EXEC now
+        MULTI
+        SET k 0
+        EXEC now
+        EXEC
+        EXISTS k
         DISCARD
         MULTI
         MULTI

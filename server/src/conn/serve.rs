@@ -343,6 +343,9 @@ impl Connection {
     /// Answers an error without having executed anything.
     #[cold]
     pub(super) fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+        if spec.id == CommandId::Exec {
+            return self.abort(spec, text);
+        }
         self.multi.refuse();
         self.handle.metrics.command_rejected(spec.id, text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(text);

@@ -111,6 +111,18 @@ impl Connection {
         ControlFlow::Continue(())
     }
 
+    /// An EXEC that is refused ends the transaction.
+    pub(super) fn abort(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+        self.multi.discard();
+        self.multi.unwatch(&self.handle);
+        self.session.client.set_queued(None);
+        let reason = text.strip_prefix("ERR ").unwrap_or(text);
+        let text = format!("EXECABORT Transaction discarded because of: {reason}");
+        self.handle.metrics.command_rejected(spec.id, text.as_bytes());
+        self.reply().error(&text);
+        ControlFlow::Continue(())
+    }
+
     /// An error of a command that was executed, as far as it can be.
     fn fail(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
         self.handle.metrics.command_failed(spec.id, format!("-{text}").as_bytes());

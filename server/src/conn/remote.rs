@@ -22,7 +22,7 @@ pub struct RemoteBatch {
     pub connection: u64,
     /// RESP version of the next reply; a HELLO, which has no reply here, changes it.
     pub version: Version,
-    /// See [`Request::counts_as_use`].
+    /// See [`Caller::counts_as_use`].
     pub counts_as_use: bool,
     /// The database of the next request; a SELECT, which has no reply here, changes it.
     database: Database,

@@ -1,25 +1,32 @@
 //! A connection that waits for elements.
 
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use carousel_protocol::ShardId;
-use carousel_protocol::resp::{ReplyWriter, Version};
+use carousel_protocol::command_table::CommandSpec;
+use carousel_protocol::resp::{Argv, Version};
+use carousel_protocol::{ShardId, SlotId};
 use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::future::LocalBoxFuture;
 
-use super::coordinate::{Coordinator, Failure, failure_reply, is_write, wants_of};
+use super::coordinate::{Coordinator, Failure, failure_reply, is_write, reply_of, wants_of};
 use super::input::Input;
-use crate::command::{awaited_keys, reply_nothing};
+use super::scatter;
+use super::serve::{Connection, Pause};
+use super::work::Work;
+use crate::Now;
+use crate::command::{awaited_keys, block_timeout_ms, reply_nothing};
 use crate::metrics::{Client, Unblock};
 use crate::runtime::Runtime;
+use crate::shard::Shard;
 use crate::shard::blocking::{Claim, Waiter};
 use crate::shard::drive::{Call, ShardHandle, Stopped};
-use crate::shard::encoded::Encoded;
+use crate::shard::encoded::{Encoded, slots_of};
 
 /// A blocking command that has found nothing, or has not looked yet.
 pub(super) struct Block {
@@ -48,7 +55,7 @@ impl Wait {
     pub(super) fn begin_here(
         &mut self,
         handle: &ShardHandle,
-        core: &mut crate::shard::Shard,
+        core: &mut Shard,
         connection: u64,
         request: Encoded,
         version: Version,
@@ -56,6 +63,54 @@ impl Wait {
         let waiter = Waiter { connection, claim: self.claim.clone(), request, version, is_called: false };
         handle.block(core, waiter, self.call.clone());
         self.shards.push(handle.id);
+    }
+}
+
+impl Connection {
+    /// A command that may have to wait.
+    pub(super) fn run_blocking(
+        &mut self,
+        now: Now,
+        spec: &'static CommandSpec,
+        slot: SlotId,
+        argv: Argv<'_>,
+    ) -> ControlFlow<Pause> {
+        let timeout_ms = match block_timeout_ms(spec, argv) {
+            Ok(timeout_ms) => timeout_ms,
+            Err(error) => return self.fail(spec, &error.to_string()),
+        };
+        if !scatter::one_slot(spec, argv, slot) && !self.handle.may_cross_slots() {
+            return self.refuse(spec, scatter::CROSS_SLOT);
+        }
+        let command = Encoded::of(spec, self.session.database, argv);
+        let mut waits_here = None;
+        if slots_of(spec, argv).iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
+            let handle = self.handle.clone();
+            let (start, version) = (self.batch.out.len(), self.session.version);
+            let room = |bytes| handle.log_room(bytes);
+            let mut core = handle.core.borrow_mut();
+            let result = command.execute(&mut core, now, version, &mut self.batch.out, &room);
+            let is_done = match result {
+                Ok(_) if is_nothing(&command, &self.batch.out[start..], version) => {
+                    let mut wait = Wait::new();
+                    wait.begin_here(&handle, &mut core, self.session.id, command.clone(), version);
+                    waits_here = Some(wait);
+                    self.batch.out.truncate(start);
+                    None
+                }
+                Ok(holds) => {
+                    holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
+                    Some(Ok(()))
+                }
+                Err(refusal) => Some(Err(refusal)),
+            };
+            drop(core);
+            if let Some(result) = is_done {
+                return self.answer(spec, result, now, start);
+            }
+            self.parked_since_ns = None;
+        }
+        ControlFlow::Break(Pause::Work(Work::Block(Block { command, timeout_ms, waits_here })))
     }
 }
 
@@ -79,9 +134,7 @@ pub(super) fn is_nothing(command: &Encoded, reply: &[u8], version: Version) -> b
 }
 
 fn nothing(command: &Encoded, version: Version) -> Vec<u8> {
-    let mut out = Vec::new();
-    reply_nothing(command.spec, &mut ReplyWriter::new(&mut out, version));
-    out
+    reply_of(version, |out| reply_nothing(command.spec, out))
 }
 
 /// Executes a blocking command: waits until there is something for it, its time is over, or the client goes.
@@ -146,7 +199,7 @@ impl Waiting<'_> {
     async fn begin(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let (handle, command, version) = (self.handle.clone(), self.command.clone(), self.version);
         let bytes = is_write(command.spec).then(|| command.len_bytes());
-        let wants = wants_of([&command], [], &handle);
+        let wants = wants_of(&command, &handle);
         let mut coordinator = Coordinator::lock(&handle, version, wants, bytes).await?;
         let reply = coordinator.execute(&command).await?;
         if is_nothing(&command, &reply, version) {
@@ -212,9 +265,7 @@ impl Waiting<'_> {
                 Event::Call(call) => call,
                 Event::TimeOver if self.wait.claim.take() => {
                     // Also for a move, which has another nil where it need not wait.
-                    let mut out = Vec::new();
-                    ReplyWriter::new(&mut out, self.version).null_array();
-                    return Ok(Waited::Reply(out));
+                    return Ok(Waited::Reply(reply_of(self.version, |out| out.null_array())));
                 }
                 Event::Failed if self.wait.claim.take() => {
                     let text = b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
@@ -242,7 +293,7 @@ impl Waiting<'_> {
     /// Executes the command for which there was something; `None` where somebody else has got it.
     async fn execute(&mut self) -> Result<Option<Vec<u8>>, Stopped> {
         let (handle, version, connection) = (self.handle.clone(), self.version, self.connection);
-        let wants = wants_of([&self.command], [], &handle);
+        let wants = wants_of(&self.command, &handle);
         let mut coordinator =
             match Coordinator::lock(&handle, version, wants, Some(self.command.len_bytes())).await {
                 Ok(coordinator) => coordinator,

@@ -12,12 +12,13 @@ use carousel_protocol::{ShardId, SlotId};
 use futures::channel::oneshot;
 use futures::future::join_all;
 
+use super::scatter::Share;
 use super::{cross, scatter};
 use crate::limits;
 use crate::persist::transactions::TransactionId;
 use crate::shard::drive::{Released, ShardHandle, Stopped};
 use crate::shard::encoded::Encoded;
-use crate::shard::{Refusal, Wanted};
+use crate::shard::{Refusal, Shard, Wanted};
 
 /// What one transaction wants to itself, by shard.
 pub(super) type Wants = BTreeMap<ShardId, Wanted>;
@@ -37,27 +38,27 @@ impl From<Stopped> for Failure {
     }
 }
 
-/// What a command or a transaction wants.
-pub(super) fn wants_of<'a>(
-    commands: impl IntoIterator<Item = &'a Encoded>,
-    slots: impl IntoIterator<Item = SlotId>,
-    handle: &ShardHandle,
-) -> Wants {
-    let mut by_shard: BTreeMap<ShardId, BTreeSet<SlotId>> = BTreeMap::new();
-    let mut all = false;
-    let mut add = |slot: SlotId| {
-        by_shard.entry(handle.owner(slot)).or_default().insert(slot);
-    };
-    slots.into_iter().for_each(&mut add);
-    for command in commands {
-        command.slots().into_iter().for_each(&mut add);
-        let place = command.with_argv(|argv| command.spec.place_for(argv));
-        all |= matches!(place, Place::AllShards | Place::Slot) || cross::looks_everywhere(command);
-    }
+/// What one command wants.
+pub(super) fn wants_of(command: &Encoded, handle: &ShardHandle) -> Wants {
+    wants(command.slots(), wants_all(command), handle)
+}
+
+/// Whether a command is about more than the slots of its keys.
+pub(super) fn wants_all(command: &Encoded) -> bool {
+    command.with_argv(|argv| {
+        matches!(command.spec.place_for(argv), Place::AllShards | Place::Slot)
+            || cross::looks_everywhere(command.spec, argv)
+    })
+}
+
+/// What a transaction on these slots wants, or on `all`.
+pub(super) fn wants(slots: impl IntoIterator<Item = SlotId>, all: bool, handle: &ShardHandle) -> Wants {
     if all {
         return (0..handle.shard_count).map(|shard| (ShardId(shard), Wanted::All)).collect();
     }
-    by_shard.into_iter().map(|(shard, slots)| (shard, Wanted::Slots(slots.into_iter().collect()))).collect()
+    let slots: BTreeSet<SlotId> = slots.into_iter().collect();
+    let by_shard = scatter::by_shard(handle, slots, |slot| *slot);
+    by_shard.into_iter().map(|(shard, slots)| (shard, Wanted::Slots(slots))).collect()
 }
 
 /// A transaction that has its locks.
@@ -143,51 +144,19 @@ impl Coordinator {
         Ok(Ok(()))
     }
 
-    /// Executes requests on the shard that has all their keys; returns their replies.
-    pub(super) async fn run(
-        &mut self,
-        shard: ShardId,
-        requests: Vec<Encoded>,
-    ) -> Result<Vec<Vec<u8>>, Stopped> {
-        let (id, version) = (self.id, self.version);
-        let ran = self.handle.on_shard(shard, move |handle| {
-            let now = handle.now();
-            let room = |bytes| handle.log_room(bytes);
-            handle.core.borrow_mut().act(id, |core| {
-                let replies = requests.iter().map(|request| {
-                    handle.metrics.command(request.spec.id);
-                    let (reply, _) = request.reply(core, now, version, &room);
-                    if reply.first() == Some(&b'-') {
-                        handle.metrics.command_failed(request.spec.id, &reply);
-                    }
-                    reply
-                });
-                replies.collect::<Vec<_>>()
-            })
-        });
-        let (replies, wrote) = ran.await?;
-        if wrote {
-            self.wrote.insert(shard);
-        }
-        Ok(replies)
-    }
-
-    /// One request on the shard that has all its keys.
-    pub(super) async fn run_one(&mut self, shard: ShardId, request: Encoded) -> Result<Vec<u8>, Stopped> {
-        Ok(self.run(shard, vec![request]).await?.pop().expect("a reply for the request"))
+    /// Executes a request on the shard that has all its keys; returns its reply.
+    pub(super) async fn run(&mut self, shard: ShardId, request: Encoded) -> Result<Vec<u8>, Stopped> {
+        let version = self.version;
+        self.act(shard, move |handle, core| reply_on(handle, core, &request, version)).await
     }
 
     /// Does something to the keys of a shard, for this transaction.
     pub(super) async fn act<T: Send + 'static>(
         &mut self,
         shard: ShardId,
-        work: impl FnOnce(&Rc<ShardHandle>, &mut crate::shard::Shard) -> T + Send + 'static,
+        work: impl FnOnce(&Rc<ShardHandle>, &mut Shard) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
-        let id = self.id;
-        let acted = self
-            .handle
-            .on_shard(shard, move |handle| handle.core.borrow_mut().act(id, |core| work(handle, core)));
-        let (result, wrote) = acted.await?;
+        let (result, wrote) = acted(&self.handle, self.id, shard, work).await?;
         if wrote {
             self.wrote.insert(shard);
         }
@@ -197,20 +166,19 @@ impl Coordinator {
     /// Executes any command on keys, wherever they are; returns its reply.
     pub(super) async fn execute(&mut self, command: &Encoded) -> Result<Vec<u8>, Stopped> {
         let (spec, handle) = (command.spec, self.handle.clone());
-        let place = command.with_argv(|argv| spec.place_for(argv));
+        let (place, looks_everywhere) =
+            command.with_argv(|argv| (spec.place_for(argv), cross::looks_everywhere(spec, argv)));
         let shards: BTreeSet<ShardId> = match place {
             Place::AllShards => return self.execute_parts(command).await,
             Place::Slot => {
                 let shard = command.with_argv(|argv| scatter::shard_of(spec, argv, handle.shard_count));
-                return self.run_one(shard, command.clone()).await;
+                return self.run(shard, command.clone()).await;
             }
             _ => command.slots().into_iter().map(|slot| handle.owner(slot)).collect(),
         };
         match shards.first() {
-            None => self.run_one(handle.id, command.clone()).await,
-            Some(&shard) if shards.len() == 1 && !cross::looks_everywhere(command) => {
-                self.run_one(shard, command.clone()).await
-            }
+            None => self.run(handle.id, command.clone()).await,
+            Some(&shard) if shards.len() == 1 && !looks_everywhere => self.run(shard, command.clone()).await,
             Some(_) if spec.merge != Merge::None => self.execute_parts(command).await,
             Some(_) => cross::execute(self, command).await,
         }
@@ -220,18 +188,10 @@ impl Coordinator {
     async fn execute_parts(&mut self, command: &Encoded) -> Result<Vec<u8>, Stopped> {
         let shares = command
             .with_argv(|argv| scatter::split(command.spec, command.database, argv, self.handle.shard_count));
-        let id = self.id;
-        let version = self.version;
-        let parts = shares.into_iter().map(|share| {
-            let handle = self.handle.clone();
-            async move {
-                let request = share.request;
-                let ran = handle.on_shard(share.shard, move |handle| {
-                    let (now, room) = (handle.now(), |bytes| handle.log_room(bytes));
-                    handle.core.borrow_mut().act(id, |core| request.reply(core, now, version, &room).0)
-                });
-                Ok::<_, Stopped>((share.shard, ran.await?, share.keys))
-            }
+        let (handle, id, version) = (&self.handle, self.id, self.version);
+        let parts = shares.into_iter().map(|Share { shard, request, keys }| async move {
+            let ran = acted(handle, id, shard, move |handle, core| reply_on(handle, core, &request, version));
+            Ok::<_, Stopped>((shard, ran.await?, keys))
         });
         let mut replies = Vec::new();
         for part in join_all(parts).await {
@@ -284,13 +244,28 @@ impl Coordinator {
     }
 }
 
+/// Has a shard do something for a transaction; returns also whether it wrote by that.
+async fn acted<T: Send + 'static>(
+    handle: &Rc<ShardHandle>,
+    id: TransactionId,
+    shard: ShardId,
+    work: impl FnOnce(&Rc<ShardHandle>, &mut Shard) -> T + Send + 'static,
+) -> Result<(T, bool), Stopped> {
+    handle.on_shard(shard, move |handle| handle.core.borrow_mut().act(id, |core| work(handle, core))).await
+}
+
+/// Executes a request on this shard, in the transaction that acts.
+fn reply_on(handle: &Rc<ShardHandle>, core: &mut Shard, request: &Encoded, version: Version) -> Vec<u8> {
+    request.reply(core, handle.now(), version, &|bytes| handle.log_room(bytes)).0
+}
+
 /// Executes one command over several shards, as one; returns its reply.
 pub(super) async fn execute_alone(
     handle: &Rc<ShardHandle>,
     version: Version,
     command: &Encoded,
 ) -> Result<Vec<u8>, Failure> {
-    let wants = wants_of([command], [], handle);
+    let wants = wants_of(command, handle);
     let bytes = is_write(command.spec).then(|| command.len_bytes());
     let mut coordinator = Coordinator::lock(handle, version, wants, bytes).await?;
     let reply = coordinator.execute(command).await?;
@@ -342,7 +317,12 @@ pub(super) fn is_write(spec: &CommandSpec) -> bool {
 /// The reply that a failure is; `None` where there will be none, because the process ends.
 pub(super) fn failure_reply(failure: Failure, version: Version) -> Option<Vec<u8>> {
     let Failure::Refused(refusal) = failure else { return None };
+    Some(reply_of(version, |out| out.error(&refusal.into_text())))
+}
+
+/// What `write` writes.
+pub(super) fn reply_of(version: Version, write: impl FnOnce(&mut ReplyWriter<'_>)) -> Vec<u8> {
     let mut out = Vec::new();
-    ReplyWriter::new(&mut out, version).error(&refusal.into_text());
-    Some(out)
+    write(&mut ReplyWriter::new(&mut out, version));
+    out
 }

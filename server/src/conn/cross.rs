@@ -4,13 +4,11 @@
 //! are executed here, on copies of all their keys, and what they change is carried out where the keys are. The slots of
 //! all keys are locked meanwhile, so nobody can tell.
 
-use std::collections::BTreeMap;
-
 use carousel_protocol::command_table::{CommandId, CommandSpec, Merge};
 use carousel_protocol::resp::{Argv, Reply, ReplyWriter, Version, parse_reply};
-use carousel_protocol::{Database, ShardId, SlotId, key_slot};
+use carousel_protocol::{Database, ShardId, key_slot};
 
-use super::coordinate::Coordinator;
+use super::coordinate::{Coordinator, reply_of};
 use super::scatter;
 use crate::command::{
     EffectIter, EffectSink, EffectsBuf, Exec, LogRoom, Tables, effects_as, execute as execute_command,
@@ -24,12 +22,7 @@ use crate::store::KeyHasher;
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 /// Whether a command looks at keys that it does not name.
-pub(super) fn looks_everywhere(command: &Encoded) -> bool {
-    command.with_argv(|argv| may_look_everywhere(command.spec, argv))
-}
-
-/// As [`looks_everywhere`], of a request as it came.
-pub(super) fn may_look_everywhere(spec: &CommandSpec, argv: Argv<'_>) -> bool {
+pub(super) fn looks_everywhere(spec: &CommandSpec, argv: Argv<'_>) -> bool {
     matches!(spec.id, CommandId::Sort | CommandId::SortRo) && looks_up_keys(spec, argv)
 }
 
@@ -38,9 +31,11 @@ pub(super) async fn execute(c: &mut Coordinator, command: &Encoded) -> Result<Ve
     let args = command.with_argv(|argv| argv.iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
     match command.spec.id {
         CommandId::SMove => move_member(c, command.database, &args).await,
-        CommandId::RPopLPush | CommandId::BRPopLPush => move_element(c, command, b"RIGHT", b"LEFT").await,
+        CommandId::RPopLPush | CommandId::BRPopLPush => {
+            move_element(c, command.database, &args, b"RIGHT", b"LEFT").await
+        }
         CommandId::LMove | CommandId::BLMove if is_end(&args[3]) && is_end(&args[4]) => {
-            move_element(c, command, &args[3], &args[4]).await
+            move_element(c, command.database, &args, &args[3], &args[4]).await
         }
         CommandId::MSetNx => set_if_none_exists(c, command).await,
         CommandId::BLPop
@@ -59,17 +54,11 @@ fn is_end(text: &[u8]) -> bool {
     text.eq_ignore_ascii_case(b"LEFT") || text.eq_ignore_ascii_case(b"RIGHT")
 }
 
-fn reply_of(version: Version, write: impl FnOnce(&mut ReplyWriter<'_>)) -> Vec<u8> {
-    let mut out = Vec::new();
-    write(&mut ReplyWriter::new(&mut out, version));
-    out
-}
-
 impl Coordinator {
     /// Executes a command on one key and reads its reply.
     async fn ask(&mut self, database: Database, key: &[u8], args: &[&[u8]]) -> Result<Reply, Stopped> {
         let shard = self.handle.owner(key_slot(key));
-        let reply = self.run_one(shard, Encoded::command(database, args)).await?;
+        let reply = self.run(shard, Encoded::command(database, args)).await?;
         let parsed = parse_reply(&reply).ok().flatten().expect("shards answer whole replies");
         Ok(parsed.0)
     }
@@ -118,13 +107,12 @@ async fn move_member(c: &mut Coordinator, db: Database, args: &[Vec<u8>]) -> Res
 /// `LMOVE source destination from to`, and its like.
 async fn move_element(
     c: &mut Coordinator,
-    command: &Encoded,
+    db: Database,
+    args: &[Vec<u8>],
     from: &[u8],
     to: &[u8],
 ) -> Result<Vec<u8>, Stopped> {
-    let (version, db) = (c.version, command.database);
-    let args = command.with_argv(|argv| [argv.get(1).to_vec(), argv.get(2).to_vec()]);
-    let [source, target] = &args;
+    let (version, source, target) = (c.version, &args[1], &args[2]);
     let (source_type, target_type) = (c.type_of(db, source).await?, c.type_of(db, target).await?);
     match (source_type.as_slice(), target_type.as_slice()) {
         (b"none", _) => return Ok(reply_of(version, |out| out.null())),
@@ -167,7 +155,7 @@ async fn set_if_none_exists(c: &mut Coordinator, command: &Encoded) -> Result<Ve
     }
     let mut replies = Vec::new();
     for share in shares {
-        replies.push((c.run_one(share.shard, share.request).await?, share.keys));
+        replies.push((c.run(share.shard, share.request).await?, share.keys));
     }
     let merged = scatter::merge(Merge::Ok, version, &replies);
     Ok(if merged.first() == Some(&b'-') { merged } else { reply_of(version, |out| out.integer(1)) })
@@ -188,7 +176,7 @@ async fn first_of(c: &mut Coordinator, command: &Encoded, args: &[Vec<u8>]) -> R
             }
         }
         let shard = c.handle.owner(key_slot(&args[index]));
-        last = c.run_one(shard, Encoded::new(spec, command.database, &with_one)).await?;
+        last = c.run(shard, Encoded::new(spec, command.database, &with_one)).await?;
         if last != reply_of(c.version, |out| out.null_array()) {
             return Ok(last);
         }
@@ -205,7 +193,7 @@ async fn on_copies(c: &mut Coordinator, command: &Encoded, args: &[Vec<u8>]) -> 
     let hasher = KeyHasher::new(c.handle.core.borrow().tables.hasher().hash(b"copies"));
     let mut tables = Tables::new(ShardId(0), 1, hasher);
     copy_keys(c, &keys, &mut tables).await?;
-    if looks_everywhere(command) {
+    if command.with_argv(|argv| looks_everywhere(spec, argv)) {
         let more =
             command.with_argv(|argv| looked_up_keys(spec, command.database, argv, &tables, now.unix_ms));
         let more: Vec<_> = more.into_iter().filter(|key| !keys.contains(key)).collect();
@@ -233,10 +221,8 @@ async fn on_copies(c: &mut Coordinator, command: &Encoded, args: &[Vec<u8>]) -> 
         let text = "ERR what this command would write is too long for the log";
         return Ok(reply_of(c.version, |out| out.error(text)));
     }
-    let mut by_shard: BTreeMap<ShardId, Vec<(SlotId, Vec<u8>)>> = BTreeMap::new();
-    for (slot, payload) in effects.groups() {
-        by_shard.entry(c.handle.owner(slot)).or_default().push((slot, payload.to_vec()));
-    }
+    let groups = effects.groups().map(|(slot, payload)| (slot, payload.to_vec()));
+    let by_shard = scatter::by_shard(&c.handle, groups, |(slot, _)| *slot);
     for (&shard, groups) in &by_shard {
         let bytes =
             groups.iter().map(|(_, payload)| payload.len() + limits::RECORD_OVERHEAD_BYTES).sum::<usize>();
@@ -254,11 +240,7 @@ async fn on_copies(c: &mut Coordinator, command: &Encoded, args: &[Vec<u8>]) -> 
 
 /// Copies keys from their shards.
 async fn copy_keys(c: &mut Coordinator, keys: &[Vec<u8>], tables: &mut Tables) -> Result<(), Stopped> {
-    let mut by_shard: BTreeMap<ShardId, Vec<Vec<u8>>> = BTreeMap::new();
-    for key in keys {
-        by_shard.entry(c.handle.owner(key_slot(key))).or_default().push(key.clone());
-    }
-    for (shard, keys) in by_shard {
+    for (shard, keys) in scatter::by_shard(&c.handle, keys.iter().cloned(), |key| key_slot(key)) {
         let copied = c.act(shard, move |handle, core| {
             let now_ms = handle.now().unix_ms;
             let copies = keys.iter().map(|key| {

@@ -20,6 +20,7 @@ mod sync;
 mod transaction;
 mod watch;
 mod window;
+mod work;
 
 pub(crate) use batch::write_unknown;
 pub(crate) use meter::TimingSettings;

@@ -3,13 +3,32 @@
 //! On a lone node a command may name keys of any slots: each shard gets the part with its own keys, while the slots of
 //! all of them are locked.
 
+use std::collections::BTreeMap;
+
 use carousel_protocol::command_table::{CommandId, CommandSpec, Merge};
 use carousel_protocol::resp::number::parse_i64;
 use carousel_protocol::resp::{Argv, Reply, ReplyWriter, Version, parse_reply};
 use carousel_protocol::{Database, ShardId, SlotId, key_slot};
 
 use crate::command::{parse_scan_cursor, scan_cursor_shard};
+use crate::shard::drive::ShardHandle;
 use crate::shard::encoded::Encoded;
+
+/// Redis' words where slots cannot be crossed.
+pub(super) const CROSS_SLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
+
+/// Things that belong to slots, by the shards of those.
+pub(super) fn by_shard<T>(
+    handle: &ShardHandle,
+    things: impl IntoIterator<Item = T>,
+    slot: impl Fn(&T) -> SlotId,
+) -> BTreeMap<ShardId, Vec<T>> {
+    let mut by_shard = BTreeMap::<_, Vec<_>>::new();
+    for thing in things {
+        by_shard.entry(handle.owner(slot(&thing))).or_default().push(thing);
+    }
+    by_shard
+}
 
 /// The slot of a request's first key; `None` where it has none.
 #[inline]

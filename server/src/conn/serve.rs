@@ -13,8 +13,8 @@ use super::input::Input;
 use super::meter::Meter;
 use super::multi::{Multi, is_never_queued};
 use super::push;
-use super::transaction::Work;
 use super::window::{Ahead, Window, WindowEnd};
+use super::work::Work;
 use super::{cross, scatter};
 use crate::command::WaitAof;
 use crate::command::session::{Session, run_connection_command};
@@ -298,13 +298,13 @@ impl Connection {
         };
         if !spec.arity_ok(argv.len()) {
             let name = spec.name.to_ascii_lowercase();
-            return self.refuse(spec, &format!("ERR wrong number of arguments for '{name}' command"));
+            return self.reject(spec, &format!("ERR wrong number of arguments for '{name}' command"));
         }
         if !self.session.authenticated && !spec.flags.contains(Flags::NOAUTH) {
-            return self.refuse(spec, "NOAUTH Authentication required.");
+            return self.reject(spec, "NOAUTH Authentication required.");
         }
         if self.handle.is_loading() && !spec.flags_for(argv).contains(Flags::LOADING) {
-            return self.refuse(spec, LOADING);
+            return self.reject(spec, LOADING);
         }
         self.last_command = Some(spec.id);
         if self.multi.is_open() && !is_never_queued(spec) {
@@ -340,12 +340,18 @@ impl Connection {
         }
     }
 
-    /// Answers an error without having executed anything.
+    /// Answers an error for what the command is, whatever its keys: an EXEC ends its transaction by that.
     #[cold]
-    pub(super) fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+    fn reject(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
         if spec.id == CommandId::Exec {
             return self.abort(spec, text);
         }
+        self.refuse(spec, text)
+    }
+
+    /// Answers an error without having executed anything.
+    #[cold]
+    pub(super) fn refuse(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
         self.multi.refuse();
         self.handle.metrics.command_rejected(spec.id, text.as_bytes());
         ReplyWriter::new(&mut self.batch.out, self.session.version).error(text);
@@ -366,17 +372,19 @@ impl Connection {
             self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        self.run_request(
-            now,
-            Request {
-                spec,
-                slot,
-                argv,
-                database: self.session.database,
-                version: self.session.version,
-                counts_as_use: self.session.counts_as_use,
-            },
-        )
+        self.run_request(now, self.request(spec, slot, argv))
+    }
+
+    #[inline]
+    fn request<'a>(&self, spec: &'static CommandSpec, slot: SlotId, argv: Argv<'a>) -> Request<'a> {
+        Request {
+            spec,
+            slot,
+            argv,
+            database: self.session.database,
+            version: self.session.version,
+            counts_as_use: self.session.counts_as_use,
+        }
     }
 
     /// A command with several keys: of one slot, or on a lone node of any.
@@ -392,19 +400,19 @@ impl Connection {
             ControlFlow::Break(Pause::Work(Work::Command(Encoded::of(spec, self.session.database, argv))))
         };
         if scatter::one_slot(spec, argv, slot) {
-            if !alone && self.handle.may_cross_slots() && cross::may_look_everywhere(spec, argv) {
+            if !alone && self.handle.may_cross_slots() && cross::looks_everywhere(spec, argv) {
                 return command(argv);
             }
             return self.run_on_slot(now, spec, slot, argv);
         }
         if !self.handle.may_cross_slots() {
-            return self.refuse(spec, "CROSSSLOT Keys in request don't hash to the same slot");
+            return self.refuse(spec, scatter::CROSS_SLOT);
         }
         let slots = slots_of(spec, argv);
         let owner = self.handle.owner(slot);
         if !alone
             && (slots.iter().any(|slot| self.handle.owner(*slot) != owner)
-                || cross::may_look_everywhere(spec, argv))
+                || cross::looks_everywhere(spec, argv))
         {
             return command(argv);
         }
@@ -412,12 +420,7 @@ impl Connection {
             self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        let (database, version) = (self.session.database, self.session.version);
-        self.run_across(
-            now,
-            Request { spec, slot, argv, database, version, counts_as_use: self.session.counts_as_use },
-            &slots,
-        )
+        self.run_across(now, self.request(spec, slot, argv), &slots)
     }
 
     #[inline]
@@ -448,14 +451,7 @@ impl Connection {
             self.send_whole(owner, argv);
             return ControlFlow::Continue(());
         }
-        let request = Request {
-            spec,
-            slot: self.handle.first_slot(),
-            argv,
-            database: self.session.database,
-            version: self.session.version,
-            counts_as_use: self.session.counts_as_use,
-        };
+        let request = self.request(spec, self.handle.first_slot(), argv);
         let (start, out) = (self.batch.out.len(), &mut self.batch.out);
         let room = |bytes| self.handle.log_room(bytes);
         let result = self.handle.core.borrow_mut().execute_on_any(now, request, out, room);
@@ -487,14 +483,18 @@ impl Connection {
     /// A shard refused a request: it is parked, or gets its error.
     #[cold]
     pub(super) fn refused(&mut self, spec: &CommandSpec, refusal: Refusal, now: Now) -> ControlFlow<Pause> {
-        if refusal == Refusal::Locked {
-            return ControlFlow::Break(Pause::Parked);
-        }
-        if let Refusal::Park(_) = refusal {
-            let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
-            if now.mono_ns < since + self.handle.park_ns() {
-                return ControlFlow::Break(Pause::Parked);
+        let waits = match refusal {
+            Refusal::Locked => true,
+            Refusal::Park(_) => {
+                let since = *self.parked_since_ns.get_or_insert(now.mono_ns);
+                now.mono_ns < since + self.handle.park_ns()
             }
+            _ => false,
+        };
+        if waits {
+            // It is counted when it is its turn.
+            self.handle.metrics.command_parked(spec.id);
+            return ControlFlow::Break(Pause::Parked);
         }
         self.parked_since_ns = None;
         self.refuse(spec, &refusal.into_text())

@@ -1,4 +1,4 @@
-//! Executing what MULTI has queued, and what else takes more than one shard.
+//! MULTI, EXEC, DISCARD, WATCH and UNWATCH of a connection: queueing commands, and executing them.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -7,38 +7,24 @@ use carousel_protocol::SlotId;
 use carousel_protocol::command_table::{CommandId, CommandSpec, Place};
 use carousel_protocol::resp::{Argv, ReplyWriter};
 
-use super::blocking::{Block, Wait, Waited, is_nothing};
-use super::coordinate::{
-    Coordinator, Failure, execute_alone, failure_reply, is_write, look_everywhere, wants_of,
-};
-use super::input::Input;
+use super::coordinate::{Coordinator, Failure, Wants, is_write, wants, wants_all};
 use super::multi::Queued;
+use super::scatter;
 use super::serve::{Connection, Pause};
-use super::{blocking, scatter};
+use super::work::Work;
 use crate::Now;
 use crate::command::session::{run_connection_command, wrong_subcommand};
-use crate::command::{KeyPlace, Trip, block_timeout_ms};
-use crate::runtime::Runtime;
+use crate::command::{KeyPlace, Trip};
 use crate::shard::Refusal;
 use crate::shard::drive::Stopped;
 use crate::shard::encoded::{Encoded, slots_of};
 
-/// What a connection does between two batches: it takes several shards, or time.
-pub(super) enum Work {
-    /// A command on keys of several shards.
-    Command(Encoded),
-    /// A command that looks at all shards.
-    Look(Encoded),
-    /// EXEC of commands on keys of another shard, or of several.
-    Exec(Vec<Encoded>),
-    /// WATCH of keys, some of which are on other shards.
-    Watch(Vec<KeyPlace>, Trip),
-    /// A command that may wait.
-    Block(Block),
-}
-
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
-const CROSS_SLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
+
+/// What EXEC answers when the reason is its own, not that of a command before.
+fn aborted_because(text: &str) -> String {
+    format!("EXECABORT Transaction discarded because of: {}", text.strip_prefix("ERR ").unwrap_or(text))
+}
 
 impl Connection {
     /// Queues a command behind MULTI.
@@ -57,7 +43,7 @@ impl Connection {
         }
         if let Some(slot) = slot {
             if !self.handle.may_cross_slots() && !scatter::one_slot(spec, argv, slot) {
-                return self.refuse(spec, CROSS_SLOT);
+                return self.refuse(spec, scatter::CROSS_SLOT);
             }
             let redirect = self.handle.core.borrow().redirect(slot);
             if let Some(text) = redirect {
@@ -116,15 +102,14 @@ impl Connection {
         self.multi.discard();
         self.multi.unwatch(&self.handle);
         self.session.client.set_queued(None);
-        let reason = text.strip_prefix("ERR ").unwrap_or(text);
-        let text = format!("EXECABORT Transaction discarded because of: {reason}");
+        let text = aborted_because(text);
         self.handle.metrics.command_rejected(spec.id, text.as_bytes());
         self.reply().error(&text);
         ControlFlow::Continue(())
     }
 
     /// An error of a command that was executed, as far as it can be.
-    fn fail(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
+    pub(super) fn fail(&mut self, spec: &CommandSpec, text: &str) -> ControlFlow<Pause> {
         self.handle.metrics.command_failed(spec.id, format!("-{text}").as_bytes());
         self.reply().error(text);
         ControlFlow::Continue(())
@@ -137,7 +122,7 @@ impl Connection {
     fn watch(&mut self, now: Now, spec: &'static CommandSpec, argv: Argv<'_>) -> ControlFlow<Pause> {
         let slots = slots_of(spec, argv);
         if !self.handle.may_cross_slots() && slots.iter().any(|slot| *slot != slots[0]) {
-            return self.fail(spec, CROSS_SLOT);
+            return self.fail(spec, scatter::CROSS_SLOT);
         }
         for &slot in &slots {
             let redirect = self.handle.core.borrow().redirect(slot);
@@ -177,13 +162,13 @@ impl Connection {
         let slots: BTreeSet<SlotId> = commands.iter().flat_map(Encoded::slots).chain(watched).collect();
         if slots.len() > 1 && !self.handle.may_cross_slots() {
             self.multi.unwatch(&self.handle);
-            return self.fail(spec, CROSS_SLOT);
+            return self.fail(spec, scatter::CROSS_SLOT);
         }
-        let wants = wants_of(&commands, slots.iter().copied(), &self.handle);
+        let wants = wants(slots.iter().copied(), commands.iter().any(wants_all), &self.handle);
         if wants.keys().all(|shard| *shard == self.handle.id) {
             return self.exec_here(now, spec, commands, &slots.into_iter().collect::<Vec<_>>());
         }
-        ControlFlow::Break(Pause::Work(Work::Exec(commands)))
+        ControlFlow::Break(Pause::Work(Work::Exec(commands, wants)))
     }
 
     /// EXEC where all keys are of this shard: nobody comes in between.
@@ -191,7 +176,7 @@ impl Connection {
         &mut self,
         now: Now,
         spec: &'static CommandSpec,
-        commands: Vec<Encoded>,
+        mut commands: Vec<Encoded>,
         slots: &[SlotId],
     ) -> ControlFlow<Pause> {
         let handle = self.handle.clone();
@@ -201,7 +186,7 @@ impl Connection {
         if write && let Err(text) = handle.log_room(core.turn_log_bytes() + bytes) {
             drop(core);
             self.multi.unwatch(&handle);
-            return self.fail(spec, &format!("EXECABORT Transaction discarded because of: {text}"));
+            return self.fail(spec, &aborted_because(text));
         }
         let start = self.batch.out.len();
         let (multi, session, out) = (&self.multi, &mut self.session, &mut self.batch.out);
@@ -212,13 +197,13 @@ impl Connection {
                 return ReplyWriter::new(out, session.version).null_array();
             }
             ReplyWriter::new(out, session.version).array(commands.len());
-            for command in &commands {
+            for command in &mut commands {
                 handle.metrics.command(command.spec.id);
                 let at = out.len();
                 match command.with_argv(|argv| command.spec.place_for(argv)) {
                     Place::Connection | Place::Transaction => run_queued(command, session, &handle, out, now),
                     _ => {
-                        let command = command.in_database(session.database);
+                        command.database = session.database;
                         if let Err(refusal) = command.execute(core, now, session.version, out, &room) {
                             ReplyWriter::new(out, session.version).error(&refusal.into_text());
                         }
@@ -252,87 +237,8 @@ impl Connection {
         }
     }
 
-    /// A command that may have to wait.
-    pub(super) fn run_blocking(
-        &mut self,
-        now: Now,
-        spec: &'static CommandSpec,
-        slot: SlotId,
-        argv: Argv<'_>,
-    ) -> ControlFlow<Pause> {
-        let timeout_ms = match block_timeout_ms(spec, argv) {
-            Ok(timeout_ms) => timeout_ms,
-            Err(error) => return self.fail(spec, &error.to_string()),
-        };
-        if !scatter::one_slot(spec, argv, slot) && !self.handle.may_cross_slots() {
-            return self.refuse(spec, CROSS_SLOT);
-        }
-        let command = Encoded::of(spec, self.session.database, argv);
-        let mut waits_here = None;
-        if slots_of(spec, argv).iter().all(|slot| self.handle.owner(*slot) == self.handle.id) {
-            let handle = self.handle.clone();
-            let (start, version) = (self.batch.out.len(), self.session.version);
-            let room = |bytes| handle.log_room(bytes);
-            let mut core = handle.core.borrow_mut();
-            let result = command.execute(&mut core, now, version, &mut self.batch.out, &room);
-            let is_done = match result {
-                Ok(_) if is_nothing(&command, &self.batch.out[start..], version) => {
-                    let mut wait = Wait::new();
-                    wait.begin_here(&handle, &mut core, self.session.id, command.clone(), version);
-                    waits_here = Some(wait);
-                    self.batch.out.truncate(start);
-                    None
-                }
-                Ok(holds) => {
-                    holds.into_iter().for_each(|hold| self.batch.hold(hold, start));
-                    Some(Ok(()))
-                }
-                Err(refusal) => Some(Err(refusal)),
-            };
-            drop(core);
-            if let Some(result) = is_done {
-                return self.answer(spec, result, now, start);
-            }
-            self.parked_since_ns = None;
-        }
-        ControlFlow::Break(Pause::Work(Work::Block(Block { command, timeout_ms, waits_here })))
-    }
-
-    /// Does what takes more than a batch, and appends its reply. Breaks where the connection is to end.
-    pub(super) async fn do_work<R: Runtime>(&mut self, work: Work, input: &mut Input<R>) -> ControlFlow<()> {
-        let (handle, version) = (self.handle.clone(), self.session.version);
-        let result = match work {
-            Work::Command(command) => {
-                handle.metrics.command(command.spec.id);
-                execute_alone(&handle, version, &command).await
-            }
-            Work::Look(command) => look_everywhere(&handle, version, &command).await,
-            Work::Watch(new, trip) => self.watch_across(new, trip).await.map_err(Failure::from),
-            Work::Exec(commands) => {
-                let result = self.exec_across(&commands).await;
-                self.multi.unwatch(&handle);
-                result
-            }
-            Work::Block(block) => {
-                match blocking::wait::<R>(&handle, &self.session.client, version, block, input).await {
-                    Waited::Reply(reply) => Ok(reply),
-                    Waited::Over => return ControlFlow::Break(()),
-                }
-            }
-        };
-        let Some(reply) = result.map_or_else(|failure| failure_reply(failure, version), Some) else {
-            return ControlFlow::Break(());
-        };
-        let mark = self.batch.mark();
-        self.batch.out.extend_from_slice(&reply);
-        if !self.wants_replies() {
-            self.batch.mute_since(mark);
-        }
-        if self.session.closing { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    async fn watch_across(&mut self, new: Vec<KeyPlace>, trip: Trip) -> Result<Vec<u8>, Stopped> {
-        for (shard, watched) in self.by_shard(new) {
+    pub(super) async fn watch_across(&mut self, new: Vec<KeyPlace>, trip: Trip) -> Result<Vec<u8>, Stopped> {
+        for (shard, watched) in scatter::by_shard(&self.handle, new, |(slot, ..)| *slot) {
             let trip = trip.clone();
             let watch = self.handle.on_shard(shard, move |handle| {
                 handle.core.borrow_mut().watch(handle.now(), &watched, &trip);
@@ -342,32 +248,23 @@ impl Connection {
         Ok(b"+OK\r\n".to_vec())
     }
 
-    fn by_shard(
-        &self,
-        watched: Vec<KeyPlace>,
-    ) -> std::collections::BTreeMap<carousel_protocol::ShardId, Vec<KeyPlace>> {
-        let mut by_shard = std::collections::BTreeMap::<_, Vec<_>>::new();
-        for one in watched {
-            by_shard.entry(self.handle.owner(one.0)).or_default().push(one);
-        }
-        by_shard
-    }
-
     /// EXEC over several shards, or on another one.
-    async fn exec_across(&mut self, commands: &[Encoded]) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn exec_across(
+        &mut self,
+        mut commands: Vec<Encoded>,
+        wants: Wants,
+    ) -> Result<Vec<u8>, Failure> {
         let (handle, version) = (self.handle.clone(), self.session.version);
-        let watched = self.multi.watches().iter().map(|(slot, ..)| *slot).collect::<Vec<_>>();
-        let wants = wants_of(commands, watched, &handle);
         let write = commands.iter().any(|command| is_write(command.spec));
         let bytes = write.then(|| commands.iter().map(Encoded::len_bytes).sum());
         let mut coordinator = match Coordinator::lock(&handle, version, wants, bytes).await {
             Err(Failure::Refused(Refusal::Answer(text))) if text.starts_with("MISCONF") => {
-                let text = format!("EXECABORT Transaction discarded because of: {text}");
-                return Err(Failure::Refused(Refusal::Answer(text)));
+                return Err(Failure::Refused(Refusal::Answer(aborted_because(&text))));
             }
             other => other?,
         };
-        for (shard, watched) in self.by_shard(self.multi.watches().to_vec()) {
+        let watches = self.multi.watches().iter().cloned();
+        for (shard, watched) in scatter::by_shard(&handle, watches, |(slot, ..)| *slot) {
             let looked =
                 coordinator.act(shard, move |handle, core| core.expire_watched(handle.now(), &watched));
             looked.await?;
@@ -377,16 +274,20 @@ impl Connection {
             ReplyWriter::new(&mut out, version).null_array();
         } else {
             ReplyWriter::new(&mut out, version).array(commands.len());
-            for command in commands {
+            for command in &mut commands {
+                handle.metrics.command(command.spec.id);
+                let at = out.len();
                 match command.with_argv(|argv| command.spec.place_for(argv)) {
                     Place::Connection | Place::Transaction => {
-                        handle.metrics.command(command.spec.id);
                         run_queued(command, &mut self.session, &handle, &mut out, handle.now());
                     }
                     _ => {
-                        let command = command.in_database(self.session.database);
-                        out.extend(coordinator.execute(&command).await?);
+                        command.database = self.session.database;
+                        out.extend(coordinator.execute(command).await?);
                     }
+                }
+                if out.get(at) == Some(&b'-') {
+                    handle.metrics.command_failed(command.spec.id, &out[at..]);
                 }
             }
         }

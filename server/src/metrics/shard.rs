@@ -225,6 +225,12 @@ impl ShardMetrics {
         self.commands_by_id.calls[id.index()].add(1);
     }
 
+    /// Takes back [`Self::command`]: the request has to wait, and is counted when it is executed.
+    pub fn command_parked(&self, id: CommandId) {
+        self.commands.sub(1);
+        self.commands_by_id.calls[id.index()].sub(1);
+    }
+
     /// Stores the numbers of keys that clients see, by database.
     pub fn set_databases(&self, databases: Vec<DatabaseKeys>) {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;

@@ -50,11 +50,6 @@ impl Encoded {
         Self::new(command_table::lookup(args[0]).expect("a command of ours"), database, args)
     }
 
-    /// The same on keys of another database.
-    pub(crate) fn in_database(&self, database: Database) -> Self {
-        Self { database, ..self.clone() }
-    }
-
     /// Its length in bytes.
     pub(crate) fn len_bytes(&self) -> usize {
         self.bytes.len()

@@ -1,7 +1,9 @@
 //! A node joins and takes its part while clients go on.
 
+use carousel_protocol::resp::Reply;
 use carousel_tests::cluster::admin;
 use carousel_tests::{Cluster, Load, collections, keys};
+use redis::AsyncCommands as _;
 
 const KEYS: u32 = 20_000;
 
@@ -40,4 +42,35 @@ async fn a_fourth_node_takes_its_part_and_no_client_notices() {
     keys::assert_right(&cluster, KEYS).await;
     collections::assert_right(&cluster).await;
     met.assert_nothing_lost(&cluster).await;
+}
+
+#[tokio::test]
+async fn an_exec_whose_slot_has_moved_redirects_and_changes_nothing() {
+    let mut cluster = Cluster::create(3).await;
+    let mut open = Vec::new();
+    for n in 0..90 {
+        let mut raw = cluster.nodes[n % 3].raw().await;
+        assert_eq!(raw.call("MULTI").await.as_str(), Some("OK"));
+        if raw.call(&format!("SET queued:{n} new")).await.as_str() == Some("QUEUED") {
+            open.push((n, raw));
+        }
+    }
+    cluster.add().await;
+    admin(&cluster.nodes[0], &["rebalance", "--wait"]).await;
+    let mut client = cluster.client().await;
+    let mut moved = 0;
+    for (n, mut raw) in open {
+        let executed = match raw.call("EXEC").await {
+            Reply::Array(replies) => replies == [Reply::Simple("OK".into())],
+            Reply::Error(text) if text.starts_with("MOVED ") => {
+                moved += 1;
+                assert_eq!(raw.call("EXEC").await, Reply::Error("ERR EXEC without MULTI".into()));
+                false
+            }
+            other => panic!("EXEC answers what it did or where to go, not {other:?}"),
+        };
+        let value: Option<String> = client.get(format!("queued:{n}")).await.unwrap();
+        assert_eq!(value.is_some(), executed, "queued:{n}");
+    }
+    assert!(moved > 0, "a quarter of the slots has moved");
 }

@@ -319,3 +319,48 @@ async fn a_waiting_client_can_be_told_to_stop() {
         assert_eq!(admin.call("RPUSH a 1").await, Reply::Integer(1), "nobody takes it");
     }
 }
+
+#[tokio::test]
+async fn each_command_of_a_client_is_counted_once_wherever_its_keys_are() {
+    for server in each_kind().await {
+        let mut client = server.raw().await;
+        client.call("CONFIG RESETSTAT").await;
+        for words in [
+            "MSET a 1 b 2 c 3 d 4",
+            "SADD s1 x y",
+            "SMOVE s1 s2 x",
+            "MULTI",
+            "INCR a",
+            "INCR b",
+            "LPUSH c nothing",
+            "EXEC",
+            "BLPOP c l1 l2 0",
+        ] {
+            client.call(words).await;
+        }
+        let stats = carousel_tests::bulk(client.call("INFO commandstats").await);
+        let stats = String::from_utf8(stats).expect("INFO is text");
+        let counts = |name: &str, field: &str| {
+            let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+            let line = line.unwrap_or_else(|| panic!("{name} in {stats}"));
+            let value = line.split([':', ',']).find_map(|part| part.strip_prefix(&format!("{field}=")));
+            value.expect("the field").parse::<u64>().expect("a number")
+        };
+        for (name, calls, failed) in [
+            ("mset", 1, 0),
+            ("sadd", 1, 0),
+            ("smove", 1, 0),
+            ("incr", 2, 0),
+            ("lpush", 1, 1),
+            ("exec", 1, 0),
+            ("blpop", 1, 1),
+        ] {
+            assert_eq!(
+                (counts(name, "calls"), counts(name, "failed_calls")),
+                (calls, failed),
+                "calls and failures of {name}"
+            );
+        }
+        assert!(!stats.contains("cmdstat_type:"), "what a command is made of is not counted: {stats}");
+    }
+}

@@ -26,8 +26,7 @@ def redis_server(workspace):
     server.kill()
 
 
-@pytest.fixture
-def cluster():
+def three_nodes():
     with harness.Workspace() as path:
         cluster = harness.Cluster(path)
         try:
@@ -37,6 +36,18 @@ def cluster():
             for process in list(harness.RUNNING):
                 if process.directory.is_relative_to(path):
                     process.kill()
+
+
+@pytest.fixture
+def cluster():
+    """Three nodes for one test, which may do to them what it likes."""
+    yield from three_nodes()
+
+
+@pytest.fixture(scope="module")
+def trio():
+    """Three nodes that all tests of a file share."""
+    yield from three_nodes()
 
 
 @pytest.hookimpl(wrapper=True)

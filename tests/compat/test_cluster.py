@@ -10,18 +10,6 @@ from redis.cluster import ClusterNode, RedisCluster
 KEYS = 5_000
 
 
-@pytest.fixture(scope="module")
-def trio():
-    """Three nodes that all tests of this file share."""
-    with harness.Workspace() as path:
-        cluster = harness.Cluster(path)
-        try:
-            cluster.create(3)
-            yield cluster
-        finally:
-            cluster.stop()
-
-
 @pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
 def client(trio, request):
     with connect(trio, protocol=request.param) as client:

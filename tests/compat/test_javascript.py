@@ -12,17 +12,6 @@ SCRIPTS = Path(__file__).parent / "javascript"
 CLIENTS = ["ioredis", "node_redis"]
 
 
-@pytest.fixture(scope="module")
-def trio():
-    with harness.Workspace() as path:
-        cluster = harness.Cluster(path)
-        try:
-            cluster.create(3)
-            yield cluster
-        finally:
-            cluster.stop()
-
-
 def environment(node=None, cluster=None):
     """Where the scripts find their nodes."""
     found = {}

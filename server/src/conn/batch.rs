@@ -224,25 +224,12 @@ pub(crate) fn write_unknown(shard: &Shard, hold: Hold, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use carousel_protocol::NodeId;
     use carousel_protocol::resp::parse_reply;
 
     use super::*;
-    use crate::shard::ShardOptions;
+    use crate::shard::testing::lone_shard;
 
-    /// A shard whose first turn never becomes durable: what is held by it stays held.
-    fn shard() -> Shard {
-        let id = ShardId(0);
-        Shard::new(ShardOptions {
-            id,
-            shard_count: 1,
-            me: NodeId::default(),
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits: Default::default(),
-        })
-    }
+    // The first turn of its shards never becomes durable: what is held by it stays held.
 
     fn reply(batch: &mut Batch, text: &str, holds: &[Hold]) {
         let start = batch.out.len();
@@ -262,7 +249,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_turn_that_is_not_durable_leaves_as_a_success() {
-        let (shard, mut batch) = (shard(), Batch::default());
+        let (shard, mut batch) = (lone_shard(), Batch::default());
         reply(&mut batch, "+PONG\r\n", &[]);
         (0..3).for_each(|_| reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]));
         assert_eq!(batch.settle(&shard, false), Settled::Held);
@@ -274,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_waits_for_several_slots_fails_once() {
-        let (shard, mut batch) = (shard(), Batch::default());
+        let (shard, mut batch) = (lone_shard(), Batch::default());
         reply(&mut batch, "*0\r\n", &[Hold::Turn(0), Hold::Turn(1), Hold::Turn(2)]);
         reply(&mut batch, "+PONG\r\n", &[]);
         assert_eq!(batch.settle(&shard, true), Settled::Yes);
@@ -284,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_is_not_wanted_leaves_nothing_behind() {
-        let (shard, mut batch) = (shard(), Batch::default());
+        let (shard, mut batch) = (lone_shard(), Batch::default());
         reply(&mut batch, "+PONG\r\n", &[]);
         let mark = batch.mark();
         reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]);

@@ -217,41 +217,9 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use carousel_protocol::{NodeId, ShardId};
-
     use super::*;
-    use crate::shard::{ShardOptions, Wanted};
-
-    const NOW: Now = Now { mono_ns: 0, unix_ms: 1_000 };
-
-    fn shard() -> Shard {
-        let options = ShardOptions {
-            id: ShardId(0),
-            shard_count: 1,
-            me: NodeId::default(),
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits: Default::default(),
-        };
-        Shard::new(options)
-    }
-
-    fn room(_: usize) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn request(line: &str) -> Encoded {
-        Encoded::command(
-            carousel_protocol::Database::MAIN,
-            &line.split(' ').map(str::as_bytes).collect::<Vec<_>>(),
-        )
-    }
-
-    fn run(shard: &mut Shard, line: &str) -> String {
-        let (reply, _) = request(line).reply(shard, NOW, Version::Resp2, &room);
-        String::from_utf8(reply).unwrap().replace("\r\n", "|")
-    }
+    use crate::shard::Wanted;
+    use crate::shard::testing::{NOW, lone_shard, request, room, run};
 
     fn block(shard: &mut Shard, connection: u64, line: &str) -> Claim {
         let claim = Claim::default();
@@ -277,7 +245,7 @@ mod tests {
 
     #[test]
     fn who_came_first_is_served_first() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         for connection in 1..=3 {
             block(&mut shard, connection, "BLPOP a b 0");
         }
@@ -291,7 +259,7 @@ mod tests {
 
     #[test]
     fn only_values_of_the_type_that_is_waited_for_serve() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         block(&mut shard, 1, "BLPOP k 0");
         block(&mut shard, 2, "BZPOPMIN k 0");
         run(&mut shard, "SET k text");
@@ -307,7 +275,7 @@ mod tests {
 
     #[test]
     fn who_has_been_claimed_elsewhere_takes_nothing() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         let gone = block(&mut shard, 1, "BLPOP k 0");
         block(&mut shard, 2, "BLPOP k 0");
         assert!(gone.take());
@@ -318,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_move_serves_those_who_wait_for_its_destination() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         block(&mut shard, 1, "BLMOVE a b LEFT RIGHT 0");
         block(&mut shard, 2, "BLPOP b 0");
         run(&mut shard, "RPUSH a x");
@@ -329,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_transaction_serves_when_it_is_over() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         block(&mut shard, 1, "BLPOP k 0");
         let slot = carousel_protocol::key_slot(b"k");
         let two = |shard: &mut Shard| (run(shard, "RPUSH k x"), run(shard, "DEL k"));
@@ -342,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_locked_key_serves_when_it_is_given_back() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         block(&mut shard, 1, "BLPOP k 0");
         let id = shard.new_transaction();
         let wanted = Wanted::Slots(vec![carousel_protocol::key_slot(b"k")]);
@@ -359,7 +327,7 @@ mod tests {
 
     #[test]
     fn who_is_called_keeps_its_place_until_it_has_tried() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         let claim = Claim::default();
         let (request, version) = (request("BLMOVE k elsewhere LEFT LEFT 0"), Version::Resp2);
         shard.block(Waiter { connection: 1, claim: claim.clone(), request, version, is_called: true });

@@ -328,27 +328,17 @@ fn too_long_for_a_record() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use carousel_protocol::ShardId;
     use carousel_protocol::command_table::lookup;
     use carousel_protocol::resp::ArgRange;
 
     use super::*;
-    use crate::shard::ShardOptions;
+    use crate::shard::testing::{NOW, lone_shard};
 
     const NO_ROOM: &str = "MISCONF no room";
 
     /// What `SET key v` answers where the log has no room, on a slot that is served so.
     fn set_without_room(serve: Serve) -> Result<Hold, Refusal> {
-        let (id, limits) = (ShardId(0), Default::default());
-        let mut shard = Shard::new(ShardOptions {
-            id,
-            shard_count: 1,
-            me: Default::default(),
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits,
-        });
+        let mut shard = lone_shard();
         let slot = carousel_protocol::key_slot(b"key");
         let index = shard.index(slot);
         shard.serve[index] = serve;
@@ -362,9 +352,8 @@ mod tests {
             version: Version::Resp2,
             counts_as_use: true,
         };
-        let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();
-        let result = shard.execute(now, request, &mut out, |bytes| {
+        let result = shard.execute(NOW, request, &mut out, |bytes| {
             assert!(bytes > 7, "room for its arguments");
             Err(NO_ROOM)
         });
@@ -382,17 +371,7 @@ mod tests {
 
     #[test]
     fn arguments_that_no_record_could_hold_are_refused() {
-        let limits = Default::default();
-        let options = ShardOptions {
-            id: ShardId(0),
-            shard_count: 1,
-            me: Default::default(),
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits,
-        };
-        let mut shard = Shard::new(options);
+        let mut shard = lone_shard();
         // Many times the same 64 MiB: what counts is what a record would have to hold.
         const LONG: usize = 64 << 20;
         let buffer = [&b"MSETk"[..], &vec![0; LONG]].concat();
@@ -410,9 +389,8 @@ mod tests {
             version: Version::Resp2,
             counts_as_use: true,
         };
-        let now = Now { mono_ns: 0, unix_ms: 0 };
         let mut out = Vec::new();
-        let refused = shard.execute(now, request, &mut out, |_| Ok(())).unwrap_err().into_text();
+        let refused = shard.execute(NOW, request, &mut out, |_| Ok(())).unwrap_err().into_text();
         assert!(refused.starts_with("ERR the arguments of this command are too long"), "{refused}");
         assert!(out.is_empty() && shard.tables.keys_of(slot) == 0, "nothing was executed");
     }

@@ -114,11 +114,12 @@ impl Shard {
 mod tests {
     use carousel_protocol::command_table::lookup;
     use carousel_protocol::resp::{ArgRange, Argv, Version};
-    use carousel_protocol::{Database, ShardId, key_slot};
+    use carousel_protocol::{Database, key_slot};
 
     use super::*;
     use crate::command::Order;
-    use crate::shard::{Request, ShardOptions};
+    use crate::shard::Request;
+    use crate::shard::testing::lone_shard;
 
     const LIMIT: usize = 2 << 20;
 
@@ -129,15 +130,7 @@ mod tests {
 
     impl Server {
         fn new(rules: MemoryRules) -> Self {
-            let mut shard = Shard::new(ShardOptions {
-                id: ShardId(0),
-                shard_count: 1,
-                me: Default::default(),
-                hash_seed: 7,
-                databases: 16,
-                log: true,
-                limits: Default::default(),
-            });
+            let mut shard = lone_shard();
             let now = Now { mono_ns: 0, unix_ms: 1_700_000_000_000 };
             shard.set_memory(now, rules);
             Self { shard, now }

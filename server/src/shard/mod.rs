@@ -16,6 +16,8 @@ pub mod memory;
 pub mod replay;
 pub mod route;
 pub mod slot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod transaction;
 pub mod turn;
 

@@ -291,42 +291,11 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use carousel_protocol::resp::Version;
-    use carousel_protocol::{Database, NodeId, key_slot};
+    use carousel_protocol::{Database, key_slot};
 
     use super::*;
     use crate::persist::record::decode_record;
-    use crate::shard::ShardOptions;
-    use crate::shard::encoded::Encoded;
-
-    const NOW: Now = Now { mono_ns: 0, unix_ms: 1_000 };
-
-    fn shard() -> Shard {
-        let options = ShardOptions {
-            id: ShardId(0),
-            shard_count: 1,
-            me: NodeId::default(),
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits: Default::default(),
-        };
-        Shard::new(options)
-    }
-
-    fn room(_: usize) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn request(line: &str) -> Encoded {
-        Encoded::command(Database::MAIN, &line.split(' ').map(str::as_bytes).collect::<Vec<_>>())
-    }
-
-    fn run(shard: &mut Shard, line: &str) -> Result<String, Refusal> {
-        let mut out = Vec::new();
-        request(line).execute(shard, NOW, Version::Resp2, &mut out, &room)?;
-        Ok(String::from_utf8(out).unwrap().replace("\r\n", "|"))
-    }
+    use crate::shard::testing::{NOW, lone_shard, room, run, try_run};
 
     fn slots(keys: &[&str]) -> Wanted {
         Wanted::Slots(keys.iter().map(|key| key_slot(key.as_bytes())).collect())
@@ -346,18 +315,18 @@ mod tests {
 
     #[test]
     fn a_locked_slot_is_its_transactions_alone_and_others_go_on() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         let (first, second) = (shard.new_transaction(), shard.new_transaction());
         assert_eq!(shard.try_lock(first, &slots(&["a", "b"])), Ok(true));
         assert_eq!(shard.try_lock(second, &slots(&["b", "c"])), Ok(false), "all or nothing");
-        assert_eq!(run(&mut shard, "GET a"), Err(Refusal::Locked));
-        assert_eq!(run(&mut shard, "MSET c 1 a 1"), Err(Refusal::Locked));
-        assert_eq!(run(&mut shard, "DBSIZE"), Err(Refusal::Locked), "it would see the half of it");
-        assert_eq!(run(&mut shard, "SET c 1").unwrap(), "+OK|");
+        assert_eq!(try_run(&mut shard, "GET a"), Err(Refusal::Locked));
+        assert_eq!(try_run(&mut shard, "MSET c 1 a 1"), Err(Refusal::Locked));
+        assert_eq!(try_run(&mut shard, "DBSIZE"), Err(Refusal::Locked), "it would see the half of it");
+        assert_eq!(run(&mut shard, "SET c 1"), "+OK|");
         let (reply, wrote) = shard.act(first, |shard| run(shard, "SET a 2"));
-        assert_eq!((reply.unwrap().as_str(), wrote), ("+OK|", true));
+        assert_eq!((reply.as_str(), wrote), ("+OK|", true));
         shard.unlock(first);
-        assert_eq!(run(&mut shard, "GET a").unwrap(), "$1|2|");
+        assert_eq!(run(&mut shard, "GET a"), "$1|2|");
         assert_eq!(shard.try_lock(second, &slots(&["b", "c"])), Ok(true));
         shard.unlock(second);
         shard.unlock(second);
@@ -366,31 +335,31 @@ mod tests {
 
     #[test]
     fn all_slots_can_be_locked_and_are_then_seen_by_who_has_them() {
-        let mut shard = shard();
-        run(&mut shard, "MSET a 1 b 2").unwrap();
+        let mut shard = lone_shard();
+        run(&mut shard, "MSET a 1 b 2");
         let (all, one) = (shard.new_transaction(), shard.new_transaction());
         assert_eq!(shard.try_lock(all, &Wanted::All), Ok(true));
         assert_eq!(shard.try_lock(one, &slots(&["x"])), Ok(false));
-        assert_eq!(shard.act(all, |shard| run(shard, "DBSIZE")).0.unwrap(), ":2|");
-        assert_eq!(shard.act(all, |shard| run(shard, "FLUSHALL")).0.unwrap(), "+OK|");
+        assert_eq!(shard.act(all, |shard| run(shard, "DBSIZE")).0, ":2|");
+        assert_eq!(shard.act(all, |shard| run(shard, "FLUSHALL")).0, "+OK|");
         shard.unlock(all);
-        assert_eq!(run(&mut shard, "DBSIZE").unwrap(), ":0|");
+        assert_eq!(run(&mut shard, "DBSIZE"), ":0|");
     }
 
     #[test]
     fn records_of_several_slots_stand_between_notes() {
         use RecordKind::{Begin, Commit, Effects, Settled};
-        let mut shard = shard();
-        run(&mut shard, "SET a 1").unwrap();
-        run(&mut shard, "MSET {a}1 1 {a}2 2").unwrap();
+        let mut shard = lone_shard();
+        run(&mut shard, "SET a 1");
+        run(&mut shard, "MSET {a}1 1 {a}2 2");
         assert_eq!(logged(&mut shard), [Effects, Effects], "one slot needs none");
-        run(&mut shard, "MSET a 1 b 2 c 3").unwrap();
+        run(&mut shard, "MSET a 1 b 2 c 3");
         assert_eq!(logged(&mut shard), [Begin, Effects, Effects, Effects, Commit]);
         let id = shard.new_transaction();
         shard.try_lock(id, &slots(&["a", "b"])).unwrap();
         assert!(!shard.act(id, |shard| run(shard, "GET a")).1);
         assert_eq!(logged(&mut shard), [], "it has only read");
-        shard.act(id, |shard| run(shard, "INCR a").and_then(|_| run(shard, "INCR b"))).0.unwrap();
+        shard.act(id, |shard| ["INCR a", "INCR b"].map(|line| run(shard, line)));
         assert_eq!(shard.commit(id, &[ShardId(0), ShardId(1)]), Hold::Turn(shard.turn.number));
         shard.settle(id);
         shard.unlock(id);
@@ -399,12 +368,11 @@ mod tests {
 
     #[test]
     fn a_transaction_of_one_slot_is_one_record() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         let slot = key_slot(b"a");
         let commands = ["INCR a", "APPEND a 0", "GET a", "EXPIRE a 100"];
-        let (replies, holds) = shard
-            .transact(NOW, &[slot], true, room, |shard| commands.map(|line| run(shard, line).unwrap()))
-            .unwrap();
+        let (replies, holds) =
+            shard.transact(NOW, &[slot], true, room, |shard| commands.map(|line| run(shard, line))).unwrap();
         assert_eq!(replies, [":1|", ":2|", "$2|10|", ":1|"]);
         assert_eq!(holds, [Hold::Turn(0)]);
         assert_eq!(logged(&mut shard), [RecordKind::Effects]);
@@ -412,31 +380,31 @@ mod tests {
 
     #[test]
     fn a_watched_key_trips_once_it_changes_or_its_time_passes() {
-        let mut shard = shard();
+        let mut shard = lone_shard();
         let key = |key: &str| (key_slot(key.as_bytes()), Database::MAIN, key.as_bytes().into());
         let watched = |shard: &mut Shard, name: &str| {
             let trip = Trip::default();
             shard.watch(NOW, &[key(name)], &trip);
             trip
         };
-        run(&mut shard, "SET a 1").unwrap();
+        run(&mut shard, "SET a 1");
         let (a, other) = (watched(&mut shard, "a"), watched(&mut shard, "other"));
-        run(&mut shard, "GET a").unwrap();
-        run(&mut shard, "SET b 1").unwrap();
+        run(&mut shard, "GET a");
+        run(&mut shard, "SET b 1");
         assert!(!a.is_set() && !other.is_set());
-        run(&mut shard, "DEL a").unwrap();
+        run(&mut shard, "DEL a");
         assert!(a.is_set() && !other.is_set());
 
-        run(&mut shard, "PSETEX due 10 v").unwrap();
+        run(&mut shard, "PSETEX due 10 v");
         let due = watched(&mut shard, "due");
         shard.expire_watched(NOW, &[key("due")]);
         assert!(!due.is_set());
         shard.expire_watched(Now { mono_ns: 0, unix_ms: NOW.unix_ms + 11 }, &[key("due")]);
         assert!(due.is_set());
 
-        run(&mut shard, "SET flushed 1").unwrap();
+        run(&mut shard, "SET flushed 1");
         let flushed = watched(&mut shard, "flushed");
-        run(&mut shard, "FLUSHALL").unwrap();
+        run(&mut shard, "FLUSHALL");
         assert!(flushed.is_set());
         for (name, trip) in [("a", &a), ("other", &other), ("due", &due), ("flushed", &flushed)] {
             shard.change_interest(|interest| interest.unwatch(&key(name), trip));

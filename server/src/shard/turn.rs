@@ -331,8 +331,8 @@ mod tests {
 
     use super::*;
     use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec, apply};
-    use crate::shard::ShardOptions;
     use crate::shard::slot::Serve;
+    use crate::shard::testing::shard_of;
 
     const NOW: Now = Now { mono_ns: 0, unix_ms: 0 };
 
@@ -369,15 +369,7 @@ mod tests {
     /// The only shard of the only node of a cluster: it leads every slot.
     fn leading_shard() -> Shard {
         let me = NodeId([1; 20]);
-        let mut shard = Shard::new(ShardOptions {
-            id: ShardId(0),
-            shard_count: 1,
-            me,
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits: Default::default(),
-        });
+        let mut shard = shard_of(me);
         shard.apply_map(state_of_one(me), Some(Incarnation(1)));
         let turn = shard.end_turn(NOW).turn;
         shard.durable(turn);

@@ -15,7 +15,7 @@ use crate::runtime::RunOptions;
 use crate::runtime::epoll::Epoll;
 use crate::shard::drive::{ShardSeat, ToShard, run_shard};
 use crate::shard::mailbox::{Sender, mailbox};
-use crate::shard::{Shard, ShardOptions};
+use crate::shard::testing::shard_of;
 
 #[test]
 fn nothing_is_sent_after_a_loss() {
@@ -121,15 +121,7 @@ struct Follower {
 impl Follower {
     fn start() -> Self {
         let me = NodeId([8; 20]);
-        let core = Shard::new(ShardOptions {
-            id: ShardId(0),
-            shard_count: 1,
-            me,
-            hash_seed: 1,
-            databases: 16,
-            log: true,
-            limits: Default::default(),
-        });
+        let core = shard_of(me);
         let (shard, inbox) = mailbox();
         let (to_control, control) = tokio::sync::mpsc::unbounded_channel();
         let node = Arc::new(crate::metrics::testing::node());

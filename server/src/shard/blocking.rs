@@ -5,12 +5,11 @@
 //! for them, as if it had been sent now. A client that waits on several shards is served by the one that *claims* it first;
 //! so is the end of its patience a claim. Source: `blocked.c` of Redis 7.2.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use carousel_protocol::resp::{ReplyWriter, Version};
-use hashbrown::HashMap;
 
 use super::{Hold, Refusal, Room, Shard};
 use crate::Now;
@@ -65,8 +64,8 @@ pub enum Served {
 /// The clients that wait on a shard's keys.
 #[derive(Default)]
 pub(crate) struct Blocked {
-    waiters: HashMap<u64, Waiter>,
-    queues: HashMap<KeyPlace, VecDeque<u64>>,
+    waiters: BTreeMap<u64, Waiter>,
+    queues: BTreeMap<KeyPlace, VecDeque<u64>>,
     /// Keys that have changed while their slot could not be used.
     postponed: Vec<KeyPlace>,
     served: Vec<(u64, Served)>,

@@ -13,7 +13,6 @@
 use std::collections::BTreeMap;
 
 use carousel_protocol::{ShardId, SlotId};
-use hashbrown::HashMap;
 
 use super::slot::Serve;
 use super::{Hold, Refusal, Room, Shard, Standing};
@@ -45,9 +44,9 @@ impl Wanted {
 #[derive(Default)]
 pub(crate) struct Locks {
     /// By slot index.
-    holders: HashMap<usize, TransactionId>,
+    holders: BTreeMap<usize, TransactionId>,
     /// Transactions that hold slots.
-    held: HashMap<TransactionId, HeldLock>,
+    held: BTreeMap<TransactionId, HeldLock>,
     /// Whose request is being executed.
     acting: Option<TransactionId>,
     /// Changes are kept back until the whole of a transaction has run.

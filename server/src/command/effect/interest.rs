@@ -3,11 +3,11 @@
 //! A transaction that [watches](Interest::watch) a key is told of its first change by a flag; a client that blocks until a
 //! key has elements [awaits](Interest::await_key) it. While nobody does either, a change costs one comparison.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use carousel_protocol::{Database, SlotId};
-use hashbrown::HashMap;
 
 use super::Effect;
 
@@ -37,9 +37,9 @@ pub type KeyPlace = (SlotId, Database, Box<[u8]>);
 /// See the module.
 #[derive(Default)]
 pub struct Interest {
-    watched: HashMap<KeyPlace, Vec<Trip>>,
+    watched: BTreeMap<KeyPlace, Vec<Trip>>,
     /// Keys that clients block on; true once they have changed.
-    awaited: HashMap<KeyPlace, bool>,
+    awaited: BTreeMap<KeyPlace, bool>,
     /// Those that have changed, in the order in which they did.
     changed: Vec<KeyPlace>,
 }
@@ -52,7 +52,7 @@ impl Interest {
 
     /// Sets `trip` when the key changes.
     pub fn watch(&mut self, place: &KeyPlace, trip: &Trip) {
-        let trips = self.watched.entry_ref(place).or_default();
+        let trips = self.watched.entry(place.clone()).or_default();
         if !trips.iter().any(|known| known.is_of(trip)) {
             trips.push(trip.clone());
         }
@@ -82,7 +82,9 @@ impl Interest {
     pub fn take_changed(&mut self) -> Vec<KeyPlace> {
         let changed = std::mem::take(&mut self.changed);
         changed.iter().for_each(|place| {
-            self.awaited.entry_ref(place).and_modify(|changed| *changed = false);
+            if let Some(changed) = self.awaited.get_mut(place) {
+                *changed = false;
+            }
         });
         changed
     }

@@ -92,6 +92,9 @@ impl Target {
             Reply::Error(text) if text.to_lowercase().starts_with("err unknown command") => {
                 bail!("{} is not a Carousel node: it answers '{text}'", self.node)
             }
+            Reply::Error(text) if text.starts_with("LOADING") => {
+                bail!("{} is reading what it holds and serves nothing yet: try again in a moment", self.node)
+            }
             Reply::Error(text) => bail!("{}", text.strip_prefix("ERR ").unwrap_or(&text)),
             reply => {
                 let json = reply.as_bytes().unwrap_or_default();

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use carousel_client::{Address, Connection};
 use carousel_protocol::SlotId;
 use carousel_protocol::admin::Status;
+use carousel_protocol::resp::Reply;
 use clap::{Args, Subcommand};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -295,14 +296,21 @@ Ctrl-C stops all nodes{}",
         ));
     }
 
-    /// Waits until the node answers.
+    /// Waits until the node answers and has read what it holds.
     async fn await_answer(&mut self, port: u16) -> Result<()> {
         let target = target(port)?;
-        let started = Instant::now();
+        let (mut started, mut is_told) = (Instant::now(), false);
         loop {
-            let error = match Connection::connect(&target.node, &target.connect_options()).await {
+            let error = match ping(&target).await {
+                Ok(Reply::Error(text)) if text.starts_with("LOADING") => {
+                    if !is_told {
+                        say(format!("the node at port {port} reads what it holds"));
+                    }
+                    (started, is_told) = (Instant::now(), true);
+                    text
+                }
                 Ok(_) => return Ok(()),
-                Err(error) => error,
+                Err(error) => format!("{error:#}"),
             };
             if started.elapsed() > ANSWER_TIMEOUT {
                 self.show_log(port);
@@ -418,6 +426,12 @@ Ctrl-C stops all nodes{}",
         }
         Ok(())
     }
+}
+
+/// What a node answers to a PING.
+async fn ping(target: &Target) -> Result<Reply> {
+    let connection = Connection::connect(&target.node, &target.connect_options()).await?;
+    Ok(connection.request(&[b"PING"]).await?)
 }
 
 fn target(port: u16) -> Result<Target> {

@@ -219,15 +219,15 @@ const CLUSTER: &[SubcommandSpec] = &[
 
 const CAROUSEL: &[SubcommandSpec] = &[
     SubcommandSpec::new("CREATE", AtLeast(3), Place::Control)
-        .flags(ADMIN_ALWAYS)
+        .flags(ADMIN)
         .docs("0.1.0", "Founds a cluster of this node and others."),
     SubcommandSpec::new("ADDNODE", Exactly(3), Place::Control)
-        .flags(ADMIN_ALWAYS)
+        .flags(ADMIN)
         .docs("0.1.0", "Takes a node into the cluster."),
     SubcommandSpec::new("REBALANCE", AtLeast(2), Place::Control)
-        .flags(ADMIN_ALWAYS)
+        .flags(ADMIN)
         .docs("0.1.0", "Moves slots until every node has its share, or shows what would move."),
     SubcommandSpec::new("STATUS", Exactly(2), Place::Control)
-        .flags(ADMIN_ALWAYS)
+        .flags(ADMIN)
         .docs("0.1.0", "Returns the cluster as this node sees it."),
 ];

@@ -156,6 +156,19 @@ fn a_subcommand_may_execute_elsewhere_than_its_command() {
 }
 
 #[test]
+fn while_a_node_loads_its_control_can_only_be_told_to_stop() {
+    let mut names = Vec::new();
+    for spec in all() {
+        let own = (spec.name, spec.place, spec.flags);
+        let subcommands = spec.subcommands.iter().map(|sub| (sub.name, sub.place, sub.flags));
+        names.extend(std::iter::once(own).chain(subcommands).filter_map(|(name, place, flags)| {
+            (place == Place::Control && flags.contains(Flags::LOADING)).then_some(name)
+        }));
+    }
+    assert_eq!(names, ["SHUTDOWN"]);
+}
+
+#[test]
 fn flags_and_categories_are_those_that_redis_shows() {
     let facts = |name: &str| {
         let spec = lookup(name.as_bytes()).unwrap();

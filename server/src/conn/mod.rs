@@ -24,4 +24,5 @@ mod work;
 
 pub(crate) use batch::write_unknown;
 pub(crate) use meter::TimingSettings;
+pub(crate) use serve::LOADING;
 pub use serve::serve;

@@ -26,7 +26,7 @@ use crate::shard::{Refusal, Request};
 use crate::{Now, limits};
 
 /// Redis' words: clients know them.
-const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub(crate) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// Why a batch ended before its input did.
 pub(super) enum Pause {

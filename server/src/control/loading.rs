@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::activate::FoundOnDisk;
 use super::request::{ControlRequest, ToControl};
 use super::service_manager::{tell_status, tell_stopping};
+use crate::conn::LOADING;
 use crate::load::{Loaded, load};
 use crate::metrics::NodeView;
 use crate::persist::{DataDir, DiskStorage};
@@ -88,8 +89,11 @@ async fn told_to_stop(mailbox: &mut mpsc::UnboundedReceiver<ToControl>) -> anyho
             message = mailbox.recv() => match message {
                 // (No reply ends the connection, as with Redis.)
                 Some(ToControl::Request { request: ControlRequest::Shutdown, .. }) => return Ok(()),
-                // Shards ask for nothing while they have nothing, and clients for what is refused before it comes here.
-                Some(ToControl::Request { .. } | ToControl::Changes(_) | ToControl::LogFailed) => {}
+                Some(ToControl::Request { reply, .. }) => {
+                    let _ = reply.send(Err(LOADING.into()));
+                }
+                // Shards ask for nothing while they have nothing.
+                Some(ToControl::Changes(_) | ToControl::LogFailed) => {}
                 None => return Ok(()),
             },
         }

@@ -24,7 +24,7 @@ async fn settings_that_do_not_parse_are_named() {
         ("shards", "100000", "argument must be between 0 and 1024 inclusive"),
         ("appendfsync", "sometimes", "argument(s) must be one of the following: everysec, always, no"),
         ("appendonly", "maybe", "argument must be 'yes' or 'no'"),
-        ("runtime", "fast", "argument(s) must be one of the following: auto, uring, epoll"),
+        ("runtime", "fast", "argument(s) must be one of the following: auto, uring, epoll, glommio"),
         ("bind", "nonsense", "'nonsense' is not an IP address"),
         ("proto-max-bulk-len", "lots", "argument must be a memory value: 1mb-1gb"),
         ("cluster-announce-ip", "kv.example", "'kv.example' is not an IPv4 address"),

@@ -33,8 +33,11 @@ impl Playground {
         let playground = Self { child, port };
         eventually("the playground serves", async || {
             let mut raw = Raw::connect(port).await.map_err(|error| error.to_string())?;
-            let info = bulk(raw.try_call(&[b"CLUSTER", b"INFO"]).await.map_err(|error| error.to_string())?);
-            let info = String::from_utf8_lossy(&info).into_owned();
+            let reply = raw.try_call(&[b"CLUSTER", b"INFO"]).await.map_err(|error| error.to_string())?;
+            if let Some(error) = reply.as_error() {
+                return Err(error.to_string());
+            }
+            let info = String::from_utf8_lossy(&bulk(reply)).into_owned();
             let whole = info.contains("cluster_state:ok")
                 && info.contains(&format!("cluster_known_nodes:{nodes}\r\n"));
             if whole { Ok(()) } else { Err(info) }

@@ -49,7 +49,16 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
         .map(|id| {
             let (id, limits) = (ShardId(id), ShardLimits::default());
             let (databases, log) = (settings.databases, settings.appendonly);
-            ShardOptions { id, shard_count, me, hash_seed, databases, log, limits }
+            ShardOptions {
+                id,
+                shard_count,
+                me,
+                hash_seed,
+                databases,
+                packing: settings.packing(),
+                log,
+                limits,
+            }
         })
         .collect();
     let process_identity = ProcessIdentity {

@@ -51,6 +51,9 @@ fn get(argv: Argv<'_>, settings: &Settings, reply: &mut ReplyWriter<'_>) {
     for spec in TABLE.iter().filter(|spec| wanted(spec.name)) {
         values.insert(spec.name, spec.get(settings));
     }
+    for (old, _) in table::OLD_NAMES.iter().filter(|(old, _)| wanted(old)) {
+        values.insert(old, table::find(old).expect("the name of a setting").get(settings));
+    }
     for setting in FOREIGN.iter().filter(|setting| wanted(setting.name)) {
         let value = settings.foreign.get(setting.name).map_or(setting.shown, String::as_str);
         values.insert(setting.name, value.into());

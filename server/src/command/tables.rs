@@ -6,7 +6,7 @@ use super::access::{Access, Tracking};
 use super::databases::{DatabaseKeys, Databases, SlotKeys, WalkPosition};
 use super::effect::{Effect, EffectSink};
 use super::evict::Order;
-use crate::store::{EntryRef, KeyHasher, PrefetchDepth, ScanPosition, Stamp, Table};
+use crate::store::{EntryRef, KeyHasher, Packing, PrefetchDepth, ScanPosition, Stamp, Table};
 
 /// Slots that follow each other stay on one shard in groups of this many; see [`ShardId::of_slot`].
 pub(super) const GROUP: usize = 16;
@@ -528,6 +528,11 @@ impl Tables {
     /// Bytes per key for that, but for what arrays leave free.
     pub(super) fn stamp_bytes(&self) -> usize {
         if self.tracking() == Tracking::Off { 0 } else { size_of::<Stamp>() }
+    }
+
+    /// From now on collections are packed up to there.
+    pub fn set_packing(&mut self, packing: Packing) {
+        self.hasher.set_packing(packing);
     }
 
     /// What is kept of the use of keys.

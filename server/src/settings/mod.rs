@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use carousel_protocol::PEER_PORT_OFFSET;
 
 use crate::command::{Order, Scope, Tracking};
+use crate::store::Packing;
 
 pub use load::{Invocation, Loaded, SettingsError, help, invoke, version};
 pub use output_limits::{OutputLimit, OutputLimits};
@@ -78,6 +79,10 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// Minutes after which the counters of uses shrink; 0 for never.
     pub lfu_decay_time_min: u32,
+    /// Up to where collections but lists are packed; see [`Self::packing`].
+    pub packing: Packing,
+    /// Up to where lists are: so many elements or, if negative, 4 to 64 KiB.
+    pub list_max_listpack_size: i64,
     /// Least level that is logged.
     pub loglevel: LogLevel,
     /// Log file; empty for standard output.
@@ -147,6 +152,8 @@ impl Default for Settings {
             maxmemory_eviction_tenacity: 0,
             lfu_log_factor: 0,
             lfu_decay_time_min: 0,
+            packing: Packing::default(),
+            list_max_listpack_size: 0,
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             handover_timeout_ms: 0,
@@ -230,6 +237,11 @@ impl Settings {
     /// The password that a client must give, if any.
     pub fn password(&self) -> Option<&str> {
         (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
+    }
+
+    /// Up to where collections are packed.
+    pub fn packing(&self) -> Packing {
+        self.packing.with_list_size(self.list_max_listpack_size)
     }
 
     /// What the policy needs to know of the use of keys.

@@ -7,6 +7,7 @@ use super::{
     listen_address,
 };
 use crate::limits::{BULK_BYTES_MAX, BULK_BYTES_MIN, SHARDS_MAX};
+use crate::store::Packing;
 
 /// What is said of a number that is none, in Redis' words.
 pub(super) const NOT_AN_INTEGER: &str = "argument couldn't be parsed into an integer";
@@ -112,6 +113,17 @@ macro_rules! integer {
             max: $max as u64,
             get: |settings| settings.$field as u64,
             set: |settings, value| settings.$field = value as _,
+        }
+    };
+}
+
+macro_rules! packing {
+    ($field:ident, $max:expr) => {
+        Kind::Integer {
+            min: 0,
+            max: $max as u64,
+            get: |settings| settings.packing.$field as u64,
+            set: |settings, value| settings.packing.$field = value as usize,
         }
     };
 }
@@ -375,6 +387,79 @@ pub const TABLE: &[SettingSpec] = &[
         doc: "Time without use after which a counter of uses shrinks by one under `*-lfu`. 0 is never.",
     },
     SettingSpec {
+        name: "hash-max-listpack-entries",
+        default: "512",
+        unit: "fields",
+        kind: packing!(hash_fields, Packing::ITEMS_MAX / 2),
+        mutable: true,
+        doc: "Fields of a hash that is packed: smaller, and slower the longer it is. A hash that gets more becomes a table, and stays one. Also `hash-max-ziplist-entries`.",
+    },
+    SettingSpec {
+        name: "hash-max-listpack-value",
+        default: "64",
+        unit: "bytes",
+        kind: packing!(hash_item_bytes, Packing::ITEM_BYTES_MAX),
+        mutable: true,
+        doc: "Longest field or value of a hash that is packed. Also `hash-max-ziplist-value`.",
+    },
+    SettingSpec {
+        name: "list-max-listpack-size",
+        default: "-2",
+        unit: "",
+        kind: Kind::Text {
+            get: |settings| settings.list_max_listpack_size.to_string(),
+            set: |settings, value| {
+                let size = parse_integer(value).ok_or(NOT_AN_INTEGER)?;
+                let size = i64::try_from(size).ok().filter(|size| (-5..=65_535).contains(size) && *size != 0);
+                settings.list_max_listpack_size =
+                    size.ok_or("argument must be between -5 and -1, or between 1 and 65535")?;
+                Ok(())
+            },
+        },
+        mutable: true,
+        doc: "Largest list that is packed in one piece: -1 to -5 are 4, 8, 16, 32 and 64 KiB, a positive number is elements (of 8 KiB together at most). A longer one is a sequence of pieces of up to 8 KiB, whatever is set. Also `list-max-ziplist-size`.",
+    },
+    SettingSpec {
+        name: "set-max-intset-entries",
+        default: "512",
+        unit: "members",
+        kind: packing!(set_integers, Packing::ITEMS_MAX),
+        mutable: true,
+        doc: "Members of a set of integers that is packed.",
+    },
+    SettingSpec {
+        name: "set-max-listpack-entries",
+        default: "128",
+        unit: "members",
+        kind: packing!(set_members, Packing::ITEMS_MAX),
+        mutable: true,
+        doc: "Members of another set that is packed.",
+    },
+    SettingSpec {
+        name: "set-max-listpack-value",
+        default: "64",
+        unit: "bytes",
+        kind: packing!(set_item_bytes, Packing::ITEM_BYTES_MAX),
+        mutable: true,
+        doc: "Longest member of a set that is packed.",
+    },
+    SettingSpec {
+        name: "zset-max-listpack-entries",
+        default: "128",
+        unit: "members",
+        kind: packing!(sorted_set_members, Packing::ITEMS_MAX / 2),
+        mutable: true,
+        doc: "Members of a sorted set that is packed. Also `zset-max-ziplist-entries`.",
+    },
+    SettingSpec {
+        name: "zset-max-listpack-value",
+        default: "64",
+        unit: "bytes",
+        kind: packing!(sorted_set_item_bytes, Packing::ITEM_BYTES_MAX),
+        mutable: true,
+        doc: "Longest member of a sorted set that is packed. Also `zset-max-ziplist-value`.",
+    },
+    SettingSpec {
         name: "loglevel",
         default: "notice",
         unit: "",
@@ -551,8 +636,19 @@ pub const TABLE: &[SettingSpec] = &[
     },
 ];
 
-/// The row of that name, in any case.
+/// Names that settings had in older versions of Redis, and the present ones.
+pub const OLD_NAMES: &[(&str, &str)] = &[
+    ("hash-max-ziplist-entries", "hash-max-listpack-entries"),
+    ("hash-max-ziplist-value", "hash-max-listpack-value"),
+    ("list-max-ziplist-size", "list-max-listpack-size"),
+    ("zset-max-ziplist-entries", "zset-max-listpack-entries"),
+    ("zset-max-ziplist-value", "zset-max-listpack-value"),
+];
+
+/// The row of that name, or of that old name, in any case.
 pub fn find(name: &str) -> Option<&'static SettingSpec> {
+    let is_old = |(old, _): &&(&str, &str)| old.eq_ignore_ascii_case(name);
+    let name = OLD_NAMES.iter().find(is_old).map_or(name, |(_, present)| present);
     TABLE.iter().find(|spec| spec.name.eq_ignore_ascii_case(name))
 }
 

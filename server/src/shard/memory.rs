@@ -5,6 +5,7 @@ use carousel_protocol::command_table::{CommandSpec, Flags};
 use super::slot::Serve;
 use super::{Refusal, Shard};
 use crate::command::{Evicted, EvictionRules, Scope, StepBounds, Tracking};
+use crate::store::Packing;
 use crate::{Now, limits};
 
 /// What a write gets for which no room could be made, in Redis' words.
@@ -19,6 +20,8 @@ pub struct MemoryRules {
     pub eviction: EvictionRules,
     /// What is kept of the use of keys.
     pub tracking: Tracking,
+    /// Up to where collections are packed.
+    pub packing: Packing,
 }
 
 /// The limit of one of several shards that share `limit` bytes, of which the others use `others`.
@@ -39,6 +42,7 @@ impl Shard {
         if self.memory.tracking != rules.tracking {
             self.tables.set_tracking(rules.tracking, now.unix_ms);
         }
+        self.tables.set_packing(rules.packing);
         self.memory = rules;
     }
 
@@ -168,7 +172,7 @@ mod tests {
 
     fn rules(scope: Scope, order: Order, tracking: Tracking) -> MemoryRules {
         let eviction = EvictionRules { scope, order, samples: 5 };
-        MemoryRules { limit_bytes: Some(LIMIT), eviction, tracking }
+        MemoryRules { limit_bytes: Some(LIMIT), eviction, tracking, packing: Packing::default() }
     }
 
     const LFU: Tracking = Tracking::Frequency { log_factor: 10, decay_minutes: 1 };

@@ -32,7 +32,7 @@ use crate::config::ClusterState;
 use crate::limits::ShardLimits;
 use crate::replication::Frames;
 use crate::shard::slot::{LinkId, PeerIndex, Serve, Slot};
-use crate::store::KeyHasher;
+use crate::store::{KeyHasher, Packing};
 
 pub use execute::{Hold, HoldState, Request, Room};
 pub use memory::MemoryRules;
@@ -53,6 +53,8 @@ pub struct ShardOptions {
     pub hash_seed: u64,
     /// How many databases commands may name.
     pub databases: u16,
+    /// Up to where collections are packed, until [`Shard::set_memory`] says otherwise.
+    pub packing: Packing,
     /// Records are written to a log (`appendonly yes`).
     pub log: bool,
     /// Bounds of its work.
@@ -203,7 +205,9 @@ pub(crate) struct Inbound {
 impl Shard {
     /// A shard without keys, on its own.
     pub fn new(options: ShardOptions) -> Self {
-        let tables = Tables::new(options.id, options.shard_count, KeyHasher::new(options.hash_seed));
+        let mut hasher = KeyHasher::new(options.hash_seed);
+        hasher.set_packing(options.packing);
+        let tables = Tables::new(options.id, options.shard_count, hasher);
         let slots: Vec<_> = tables.slots().map(|_| Slot::lone()).collect();
         let serve = vec![Serve::Leading; slots.len()];
         let mut effects = EffectSink::new();

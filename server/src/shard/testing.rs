@@ -23,6 +23,7 @@ pub(crate) fn shard_of(me: NodeId) -> Shard {
         me,
         hash_seed: 1,
         databases: 16,
+        packing: Default::default(),
         log: true,
         limits: Default::default(),
     })

@@ -2,18 +2,33 @@
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_micro_inline};
 
+use super::packing::Packing;
+
 /// Hashes keys under a secret seed, so that nobody outside can choose keys that collide.
 ///
 /// All tables of a shard share one; hashes never leave the process.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHasher {
     secrets: RapidSecrets,
+    /// Up to where collections are packed: what else all tables of a shard share.
+    packing: Packing,
 }
 
 impl KeyHasher {
     /// A hasher of that seed. The seed is drawn at random by the process, or fixed by a simulation.
     pub fn new(seed: u64) -> Self {
-        Self { secrets: RapidSecrets::seed(seed) }
+        Self { secrets: RapidSecrets::seed(seed), packing: Packing::default() }
+    }
+
+    /// Up to where collections are packed.
+    #[inline]
+    pub fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
+    /// From now on collections are packed up to there; those that there are stay as they are until they change.
+    pub fn set_packing(&mut self, packing: Packing) {
+        self.packing = packing;
     }
 
     /// The key's hash; every bit is as good as any other.

@@ -54,8 +54,16 @@ impl Disk {
         rewrite: bool,
         limits: ShardLimits,
     ) -> Vec<Shard> {
-        let options =
-            |id| ShardOptions { id, shard_count, me, hash_seed, databases: 16, log: logged, limits };
+        let options = |id| ShardOptions {
+            id,
+            shard_count,
+            me,
+            hash_seed,
+            databases: 16,
+            packing: Default::default(),
+            log: logged,
+            limits,
+        };
         let mut shards: Vec<_> = seats.iter().map(|id| Shard::new(options(*id))).collect();
         if !logged {
             self.logs = vec![LogFile::default(); seats.len()];

@@ -6,6 +6,7 @@ mod bitfield;
 mod bitmap;
 mod databases;
 mod dump;
+mod encodings;
 mod hash;
 mod key;
 mod keyspace;

@@ -47,7 +47,8 @@ impl ShardHandle {
             limit_of_shard(limit, &used)
         });
         let eviction = EvictionRules { scope, order, samples };
-        let rules = MemoryRules { limit_bytes, eviction, tracking: settings.tracking() };
+        let rules =
+            MemoryRules { limit_bytes, eviction, tracking: settings.tracking(), packing: settings.packing() };
         self.core.borrow_mut().set_memory(self.now(), rules);
     }
 }

@@ -1,10 +1,10 @@
 //! Hashes.
 
 use super::super::entry::Entry;
-use super::super::packed::{Item, Packed, PackedIter, put_item};
+use super::super::packed::{Item, Packed, PackedIter, item_bytes_max, put_item};
 use super::super::table::{Table, TableIter};
 use super::super::{KeyHasher, Value};
-use super::{Big, HASH_PACKED_FIELDS_MAX, PACKED_ITEM_BYTES_MAX, Type, items, splice_items};
+use super::{Big, Type, items, splice_items};
 
 /// A hash as it is read.
 #[derive(Clone, Copy)]
@@ -126,13 +126,13 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, field: &[u8], value: &[u8]) -> boo
     }
     let packed = items(entry.as_ref().bytes());
     let found = packed.find_text(field, 2);
-    let fits = field.len().max(value.len()) <= PACKED_ITEM_BYTES_MAX
-        && (found.is_some() || packed.len() / 2 < HASH_PACKED_FIELDS_MAX);
+    let fits = field.len().max(value.len()) <= hasher.packing().hash_item_bytes
+        && (found.is_some() || packed.len() / 2 < hasher.packing().hash_fields);
     if !fits {
         grow(entry, hasher);
         return set(entry, hasher, field, value);
     }
-    let mut new = Vec::with_capacity(2 * PACKED_ITEM_BYTES_MAX + 2);
+    let mut new = Vec::with_capacity(item_bytes_max(field.len()) + item_bytes_max(value.len()));
     let (range, len) = match &found {
         Some(place) => (packed.range_of(place.index + 1, 1), packed.len()),
         None => {

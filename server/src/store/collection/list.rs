@@ -4,8 +4,9 @@ use super::super::KeyHasher;
 use super::super::entry::Entry;
 use super::super::list::{List, ListBackIter, ListIter};
 use super::super::packed::{Item, Packed, PackedBackIter, PackedIter, put_item};
+use super::super::packing::Packing;
 use super::super::table::Table;
-use super::{Big, LIST_PACKED_BYTES_MAX, Type, Value, splice_items};
+use super::{Big, Type, Value, splice_items};
 
 /// A list as it is read.
 #[derive(Clone, Copy)]
@@ -109,13 +110,14 @@ impl Table {
         elements: impl Iterator<Item = &'v [u8]> + Clone,
     ) {
         self.ensure(hasher, hash, key, Type::List);
-        let change = |entry: &mut Entry| splice(entry, index, removed, elements);
+        let change = |entry: &mut Entry| splice(entry, hasher.packing(), index, removed, elements);
         self.change_collection(hash, key, change).expect("it is there");
     }
 }
 
 fn splice<'v>(
     entry: &mut Entry,
+    packing: &Packing,
     index: usize,
     removed: usize,
     elements: impl Iterator<Item = &'v [u8]> + Clone,
@@ -131,12 +133,14 @@ fn splice<'v>(
                 added += 1;
             }
             let range = packed.range_of(index, removed);
-            if packed.bytes().len() - range.len() + new.len() <= LIST_PACKED_BYTES_MAX {
-                splice_items(entry, range, &new, packed.len() - removed + added);
+            let len = packed.len() - removed + added;
+            let bytes = packed.bytes().len() - range.len() + new.len();
+            if bytes <= packing.list_bytes && len <= packing.list_elements {
+                splice_items(entry, range, &new, len);
             } else {
                 let list = List::from_packed(packed);
                 entry.set_big(Box::new(Big::List(list)));
-                splice(entry, index, removed, elements);
+                splice(entry, packing, index, removed, elements);
             }
         }
         ListRef::Big(_) => match entry.big_mut() {

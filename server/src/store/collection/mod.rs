@@ -36,22 +36,6 @@ use super::size_class::class_bytes;
 use super::sorted_set::SortedSet;
 use super::table::Table;
 
-/// Most fields of a packed hash, as `hash-max-listpack-entries` in Redis.
-pub const HASH_PACKED_FIELDS_MAX: usize = 512;
-/// Most members of a packed set that is not all integers, as `set-max-listpack-entries`.
-pub const SET_PACKED_MEMBERS_MAX: usize = 128;
-/// Most members of a packed set of integers, as `set-max-intset-entries`.
-pub const SET_INTEGERS_MAX: usize = 512;
-/// Most members of a packed sorted set, as `zset-max-listpack-entries`.
-pub const SORTED_SET_PACKED_MEMBERS_MAX: usize = 128;
-/// Longest field, value or member of a packed hash, set or sorted set, as `hash-max-listpack-value` and its like.
-pub const PACKED_ITEM_BYTES_MAX: usize = 64;
-/// Most bytes of a packed list's items, as `list-max-listpack-size -2`.
-pub const LIST_PACKED_BYTES_MAX: usize = 8192;
-
-const _: () =
-    assert!(LIST_PACKED_BYTES_MAX <= u16::MAX as usize, "as many one-byte items are counted in a u16");
-
 const LIST: u8 = 1;
 const HASH: u8 = 2;
 const SET: u8 = 3;

@@ -4,13 +4,10 @@ use carousel_protocol::resp::number::parse_i64;
 
 use super::super::KeyHasher;
 use super::super::entry::{Entry, NewValue};
-use super::super::packed::{Item, Packed, PackedIter, put_item};
+use super::super::packed::{Item, Packed, PackedIter, item_bytes_max, put_item};
 use super::super::table::{Table, TableIter};
 use super::integers::{self, Integers};
-use super::{
-    Big, HEADER_BYTES, INTEGERS, PACKED_ITEM_BYTES_MAX, SET, SET_INTEGERS_MAX, SET_PACKED_MEMBERS_MAX, Type,
-    Value, new_packed, splice_items,
-};
+use super::{Big, HEADER_BYTES, INTEGERS, SET, Type, Value, new_packed, splice_items};
 
 /// A set as it is read.
 #[derive(Clone, Copy)]
@@ -128,7 +125,8 @@ fn add(entry: &mut Entry, hasher: &KeyHasher, member: &[u8]) -> bool {
         SetRef::Integers(integers) => match parse_i64(member) {
             Some(value) => add_integer(entry, hasher, value),
             None => {
-                let fits = member.len() <= PACKED_ITEM_BYTES_MAX && integers.len() < SET_PACKED_MEMBERS_MAX;
+                let packing = hasher.packing();
+                let fits = member.len() <= packing.set_item_bytes && integers.len() < packing.set_members;
                 if fits {
                     spell_out(entry)
                 } else {
@@ -147,11 +145,12 @@ fn add(entry: &mut Entry, hasher: &KeyHasher, member: &[u8]) -> bool {
             if packed.find_text(member, 1).is_some() {
                 return false;
             }
-            if member.len() > PACKED_ITEM_BYTES_MAX || packed.len() >= SET_PACKED_MEMBERS_MAX {
+            if member.len() > hasher.packing().set_item_bytes || packed.len() >= hasher.packing().set_members
+            {
                 grow(entry, hasher);
                 return add(entry, hasher, member);
             }
-            let mut new = Vec::with_capacity(PACKED_ITEM_BYTES_MAX + 1);
+            let mut new = Vec::with_capacity(item_bytes_max(member.len()));
             put_item(&mut new, member);
             let (end, len) = (packed.bytes().len(), packed.len() + 1);
             splice_items(entry, end..end, &new, len);
@@ -185,7 +184,7 @@ fn add_integer(entry: &mut Entry, hasher: &KeyHasher, value: i64) -> bool {
     };
     let Err(at) = integers.find(value) else { return false };
     let len = integers.len() + 1;
-    if len > SET_INTEGERS_MAX {
+    if len > hasher.packing().set_integers {
         grow(entry, hasher);
         return add(entry, hasher, &carousel_protocol::resp::number::Decimal::new(value));
     }

@@ -5,10 +5,10 @@ use std::vec;
 
 use super::super::KeyHasher;
 use super::super::entry::Entry;
-use super::super::packed::{Item, Packed, PackedIter, put_item, put_score};
+use super::super::packed::{Item, Packed, PackedIter, item_bytes_max, put_item, put_score};
 use super::super::sorted_set::{SortedSet, SortedSetIter};
 use super::super::table::Table;
-use super::{Big, PACKED_ITEM_BYTES_MAX, SORTED_SET_PACKED_MEMBERS_MAX, Type, Value, items, splice_items};
+use super::{Big, Type, Value, items, splice_items};
 
 /// A sorted set as it is read.
 #[derive(Clone, Copy)]
@@ -157,7 +157,8 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, member: &[u8], score: f64) -> bool
         remove_pair(entry, place.index);
     }
     let packed = items(entry.as_ref().bytes());
-    if member.len() > PACKED_ITEM_BYTES_MAX || packed.len() / 2 >= SORTED_SET_PACKED_MEMBERS_MAX {
+    let packing = hasher.packing();
+    if member.len() > packing.sorted_set_item_bytes || packed.len() / 2 >= packing.sorted_set_members {
         let mut big = SortedSet::new();
         for (score, member) in SortedSetRef::Packed(packed).iter_from(0) {
             big.set(hasher, member.as_bytes(), score);
@@ -168,7 +169,7 @@ fn set(entry: &mut Entry, hasher: &KeyHasher, member: &[u8], score: f64) -> bool
     }
     let is_before = |other: f64, name: &[u8]| other < score || (other == score && name < member);
     let rank = SortedSetRef::Packed(packed).partition_point(is_before);
-    let mut new = Vec::with_capacity(PACKED_ITEM_BYTES_MAX + 10);
+    let mut new = Vec::with_capacity(item_bytes_max(member.len()) + 9);
     put_item(&mut new, member);
     put_score(&mut new, score);
     let (at, len) = (packed.offset_of(2 * rank), packed.len() + 2);

@@ -137,6 +137,9 @@ pub const TICK: Duration = Duration::from_millis(50);
 /// Keys removed in one step because memory is short.
 pub const EVICT_KEYS_PER_STEP: usize = 128;
 
+/// Keys compared to find one that goes.
+pub const EVICT_SAMPLES_MAX: usize = 64;
+
 /// Bytes of the log that are taken for such a step.
 pub const EVICT_LOG_BYTES: usize = 256 * 1024;
 

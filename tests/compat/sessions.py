@@ -186,6 +186,79 @@ SORTED_SET_RANGES = rf"""
 """
 
 SESSIONS = {
+    "encodings": r"""
+        CONFIG SET hash-max-listpack-entries 3
+        CONFIG GET hash-max-listpack-entries
+        CONFIG GET hash-max-ziplist-entries
+        HSET h a 1 b 2 c 3
+        OBJECT ENCODING h
+        HSET h d 4
+        OBJECT ENCODING h
+        CONFIG SET hash-max-ziplist-entries 512 hash-max-ziplist-value 10
+        CONFIG GET hash-max-listpack-value
+        HSET h2 a 0123456789
+        OBJECT ENCODING h2
+        HSET h2 a 01234567890
+        OBJECT ENCODING h2
+        CONFIG SET hash-max-listpack-value 64 set-max-intset-entries 2 zset-max-listpack-entries 2
+        SADD i 1 2
+        OBJECT ENCODING i
+        SADD i 3
+        ZADD z 1 a 2 b
+        OBJECT ENCODING z
+        ZADD z 3 c
+        OBJECT ENCODING z
+        ZRANGE z 0 -1 WITHSCORES
+        CONFIG SET set-max-intset-entries 512 zset-max-listpack-entries 128
+        CONFIG SET zset-max-listpack-value x
+        CONFIG SET list-max-listpack-size x
+        CONFIG GET list-max-listpack-size
+        CONFIG GET list-max-ziplist-size
+    """,
+    "memory": r"""
+        SET k v
+        OBJECT REFCOUNT k
+        OBJECT REFCOUNT none
+        OBJECT FREQ k
+        OBJECT FREQ none
+        OBJECT IDLETIME none
+        OBJECT FREQ
+        OBJECT IDLETIME a b
+        CONFIG SET maxmemory-policy nosuch
+        CONFIG SET maxmemory -1
+        CONFIG SET maxmemory 100mb maxmemory-policy allkeys-lru
+        CONFIG GET maxmemory
+        CONFIG GET maxmemory-policy
+        CONFIG GET maxmemory-samples
+        CONFIG GET maxmemory-eviction-tenacity
+        SET k v
+        OBJECT IDLETIME k
+        OBJECT FREQ k
+        CONFIG SET maxmemory-policy allkeys-lfu lfu-log-factor 10 lfu-decay-time 1
+        SET new v
+        OBJECT FREQ new
+        OBJECT IDLETIME new
+        CONFIG GET lfu-log-factor
+        CONFIG GET lfu-decay-time
+        CONFIG SET maxmemory-policy volatile-ttl maxmemory-samples 0
+        CONFIG SET maxmemory-policy noeviction maxmemory 0
+        ? MEMORY USAGE k
+        ? MEMORY USAGE k SAMPLES 5
+        MEMORY USAGE none
+        MEMORY USAGE k SAMPLES
+        MEMORY USAGE k SAMPLES x
+        MEMORY USAGE k SAMPLES -1
+        MEMORY USAGE k NOSUCH 1
+        MEMORY USAGE
+        MEMORY
+        MEMORY NOSUCH
+        MEMORY PURGE
+        MEMORY PURGE x
+        ? MEMORY STATS
+        ? MEMORY DOCTOR
+        ? MEMORY MALLOC-STATS
+        ? MEMORY HELP
+    """,
     "databases": r"""
         SET k zero
         SET only v EX 100

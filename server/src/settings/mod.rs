@@ -358,14 +358,6 @@ choice! {
 choice! {
     /// Which keys go where memory is short.
     EvictionPolicy {
-        /// None: writes that need memory are refused.
-        NoEviction = "noeviction",
-        /// Those that were not used for the longest time.
-        AllKeysLru = "allkeys-lru",
-        /// Those that are used least often.
-        AllKeysLfu = "allkeys-lfu",
-        /// Any.
-        AllKeysRandom = "allkeys-random",
         /// Of those with an expiry, those that were not used for the longest time.
         VolatileLru = "volatile-lru",
         /// Of those with an expiry, those that are used least often.
@@ -374,6 +366,14 @@ choice! {
         VolatileRandom = "volatile-random",
         /// Those that expire first.
         VolatileTtl = "volatile-ttl",
+        /// Those that were not used for the longest time.
+        AllKeysLru = "allkeys-lru",
+        /// Those that are used least often.
+        AllKeysLfu = "allkeys-lfu",
+        /// Any.
+        AllKeysRandom = "allkeys-random",
+        /// None: writes that need memory are refused.
+        NoEviction = "noeviction",
     }
 }
 

@@ -118,8 +118,8 @@ macro_rules! integer {
 }
 
 macro_rules! packing {
-    ($field:ident, $max:expr) => {
-        Kind::Integer {
+    ($kind:ident $field:ident, $max:expr) => {
+        Kind::$kind {
             min: 0,
             max: $max as u64,
             get: |settings| settings.packing.$field as u64,
@@ -358,9 +358,9 @@ pub const TABLE: &[SettingSpec] = &[
         name: "maxmemory-samples",
         default: "5",
         unit: "keys",
-        kind: integer!(maxmemory_samples, 1, 64),
+        kind: integer!(maxmemory_samples, 1, i32::MAX),
         mutable: true,
-        doc: "Keys that are compared to find one that goes. More choose better and take longer.",
+        doc: "Keys that are compared to find one that goes. More choose better and take longer; more than 64 are 64.",
     },
     SettingSpec {
         name: "maxmemory-eviction-tenacity",
@@ -390,7 +390,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "hash-max-listpack-entries",
         default: "512",
         unit: "fields",
-        kind: packing!(hash_fields, Packing::ITEMS_MAX / 2),
+        kind: packing!(Integer hash_fields, Packing::ITEMS_MAX / 2),
         mutable: true,
         doc: "Fields of a hash that is packed: smaller, and slower the longer it is. A hash that gets more becomes a table, and stays one. Also `hash-max-ziplist-entries`.",
     },
@@ -398,7 +398,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "hash-max-listpack-value",
         default: "64",
         unit: "bytes",
-        kind: packing!(hash_item_bytes, Packing::ITEM_BYTES_MAX),
+        kind: packing!(Memory hash_item_bytes, Packing::ITEM_BYTES_MAX),
         mutable: true,
         doc: "Longest field or value of a hash that is packed. Also `hash-max-ziplist-value`.",
     },
@@ -423,7 +423,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "set-max-intset-entries",
         default: "512",
         unit: "members",
-        kind: packing!(set_integers, Packing::ITEMS_MAX),
+        kind: packing!(Integer set_integers, Packing::ITEMS_MAX),
         mutable: true,
         doc: "Members of a set of integers that is packed.",
     },
@@ -431,7 +431,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "set-max-listpack-entries",
         default: "128",
         unit: "members",
-        kind: packing!(set_members, Packing::ITEMS_MAX),
+        kind: packing!(Integer set_members, Packing::ITEMS_MAX),
         mutable: true,
         doc: "Members of another set that is packed.",
     },
@@ -439,7 +439,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "set-max-listpack-value",
         default: "64",
         unit: "bytes",
-        kind: packing!(set_item_bytes, Packing::ITEM_BYTES_MAX),
+        kind: packing!(Memory set_item_bytes, Packing::ITEM_BYTES_MAX),
         mutable: true,
         doc: "Longest member of a set that is packed.",
     },
@@ -447,7 +447,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "zset-max-listpack-entries",
         default: "128",
         unit: "members",
-        kind: packing!(sorted_set_members, Packing::ITEMS_MAX / 2),
+        kind: packing!(Integer sorted_set_members, Packing::ITEMS_MAX / 2),
         mutable: true,
         doc: "Members of a sorted set that is packed. Also `zset-max-ziplist-entries`.",
     },
@@ -455,7 +455,7 @@ pub const TABLE: &[SettingSpec] = &[
         name: "zset-max-listpack-value",
         default: "64",
         unit: "bytes",
-        kind: packing!(sorted_set_item_bytes, Packing::ITEM_BYTES_MAX),
+        kind: packing!(Memory sorted_set_item_bytes, Packing::ITEM_BYTES_MAX),
         mutable: true,
         doc: "Longest member of a sorted set that is packed. Also `zset-max-ziplist-value`.",
     },

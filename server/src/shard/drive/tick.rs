@@ -39,7 +39,7 @@ impl ShardHandle {
     pub(super) fn refresh_memory_rules(&self) {
         let settings = self.node.settings();
         let (scope, order) = settings.maxmemory_policy.scope_and_order();
-        let samples = settings.maxmemory_samples as usize;
+        let samples = (settings.maxmemory_samples as usize).min(limits::EVICT_SAMPLES_MAX);
         let limit_bytes = (settings.maxmemory > 0).then(|| {
             let limit = settings.maxmemory.saturating_sub(self.node.memory_beside_keys()) as usize;
             let others = self.node.shards.iter().enumerate().filter(|(shard, _)| *shard != self.id.index());

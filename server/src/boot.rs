@@ -29,6 +29,9 @@ use crate::shard::drive::{ShardSeat, ToShard, run_shard};
 use crate::shard::mailbox::{Mailbox, Sender, mailbox};
 use crate::shard::{Shard, ShardOptions};
 
+/// The length of a log that nothing is written to.
+const EMPTY_LOG_BYTES: u64 = 4096;
+
 /// Runs a node until it is told to stop. `set_log_level` is called when the setting `loglevel` changes.
 ///
 /// # Errors
@@ -42,7 +45,12 @@ pub fn run(settings: Settings, set_log_level: Box<dyn Fn(LogLevel)>) -> anyhow::
     let selected = settings.runtime.select()?;
     let shard_count = if settings.shards == 0 { default_shards() as u16 } else { settings.shards };
     let clients_possible = clients_possible(shard_count);
-    let dir = DataDir::open(DiskStorage, &settings.dir, LogOptions::default())?;
+    // Without a log there are only the beginnings of some, beside checkpoints.
+    let log_options = match settings.appendonly {
+        true => LogOptions::default(),
+        false => LogOptions { segment_bytes: EMPTY_LOG_BYTES },
+    };
+    let dir = DataDir::open(DiskStorage, &settings.dir, log_options)?;
     let me = dir.node_id();
     let hash_seed = u64::from_le_bytes(random_bytes());
     let options: Vec<_> = (0..shard_count)
@@ -149,8 +157,8 @@ fn stop(
         thread.join().map_err(|_| anyhow!("a shard's thread panicked, see above"))?;
     }
     match ran? {
-        Some(mut found) if clean => {
-            found.dir.end_run()?;
+        Some(found) if clean => {
+            found.dir().end_run()?;
             tracing::info!("stopped; everything is on disk");
         }
         Some(_) => {}
@@ -194,7 +202,7 @@ fn banner(settings: &Settings, shards: u16, runtime: &str, me: NodeId) -> String
     let log = if settings.appendonly {
         format!("log synced {}", settings.appendfsync.name())
     } else {
-        "no log: a restart is empty".into()
+        "no log: a restart finds the last checkpoint, if any".into()
     };
     // A password is not shown: without a command there is a prompt to type it at.
     let command = if settings.password().is_some() { "" } else { " SET greeting hello" };

@@ -11,10 +11,10 @@ use anyhow::anyhow;
 use carousel_protocol::ShardId;
 
 use crate::metrics::{Loading, NodeView};
-use crate::persist::transactions::{LogNotes, Note, Verdict, Void, decide};
+use crate::persist::transactions::{LogNotes, Note, Verdict, decide};
 use crate::persist::{
     DataDir, DataDirError, DiskStorage, Log, LogMarks, LogReport, RecordHeader, RecordKind, append_record,
-    is_worth_rewriting, record_bytes,
+    record_bytes,
 };
 use crate::shard::{Shard, ShardOptions};
 use crate::store;
@@ -23,15 +23,18 @@ use crate::store;
 const REWRITE_BYTES: usize = 1024 * 1024;
 /// How often a start says how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// Records between two looks at how far a thread has come.
-const RECORDS_PER_LOOK: u64 = 4096;
+/// Bytes between two looks at how far a thread has come.
+const BYTES_PER_LOOK: u64 = 1024 * 1024;
+
+/// A log to append to, and what was found in it.
+pub type OpenLog = (Log<DiskStorage>, LogReport);
 
 /// What a start has read.
 pub struct Loaded {
     /// The shards with what was on disk.
     pub shards: Vec<Shard>,
-    /// The logs to go on with, by shard; none without `appendonly`.
-    pub logs: Vec<Option<Log<DiskStorage>>>,
+    /// The logs to go on with and what is in them, by shard; none without `appendonly`.
+    pub logs: Vec<Option<OpenLog>>,
     /// What all logs agree on.
     pub marks: LogMarks,
     /// The directory they are in.
@@ -56,18 +59,15 @@ pub fn load(
     view: &NodeView,
 ) -> anyhow::Result<Loaded> {
     let shard_count = options.len() as u16;
-    if !view.settings().appendonly {
-        let logs = options.iter().map(|_| None).collect();
-        let shards = options.into_iter().map(Shard::new).collect();
-        return Ok(Loaded { shards, logs, marks: LogMarks::default(), dir });
-    }
+    let is_logged = view.settings().appendonly;
     let started = Instant::now();
     let layout = dir.layout();
     for log in 0..layout.shards {
         view.loading.expect(dir.shard_log(ShardId(log)).bytes()?);
     }
     let verdict = judge_transactions(&dir)?;
-    let parts = read_all(&dir, options, &verdict, &view.loading)?;
+    let opens = is_logged && layout.shards == shard_count;
+    let parts = read_all(&dir, options, &verdict, opens, &view.loading)?;
     let has_other_shards = layout.shards != shard_count;
     let (mut shards, mut logs, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     for (at, part) in parts.into_iter().enumerate() {
@@ -75,8 +75,8 @@ pub fn load(
         if at == 0 || !has_other_shards {
             reports.extend(part.reports);
         }
+        logs.push(part.log.map(|log| (log, reports.last().cloned().unwrap_or_default())));
         shards.push(part.shard);
-        logs.push(part.log);
     }
     let last = shards
         .iter()
@@ -92,7 +92,6 @@ pub fn load(
     }
     let marks = LogMarks::agreed(reports.iter().map(|report| report.marks));
     let bytes: u64 = reports.iter().map(|report| report.bytes).sum();
-    let live: usize = shards.iter().map(|shard| shard.tables.used_bytes()).sum();
     if bytes > 0 {
         let keys: usize = shards.iter().map(|shard| shard.tables.keys_total()).sum();
         let seconds = started.elapsed().as_secs_f64();
@@ -103,17 +102,8 @@ pub fn load(
             bytes as f64 / 1e6 / seconds.max(1e-3)
         );
     }
-    if has_other_shards || is_worth_rewriting(bytes, live as u64) {
-        match rewrite(&mut dir, &mut shards, marks) {
-            Ok(rewritten) => logs = rewritten,
-            Err(error) if !has_other_shards && error.is_for_want_of_space() => {
-                tracing::warn!(
-                    "no room to rewrite the log, which goes on as it is: make room on the disk, and restart"
-                );
-                dir.abandon_rewrite()?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+    if is_logged && !opens {
+        logs = rewrite(&mut dir, &mut shards, marks)?;
     }
     Ok(Loaded { shards, logs, marks, dir })
 }
@@ -123,6 +113,7 @@ fn read_all(
     dir: &DataDir<DiskStorage>,
     options: Vec<ShardOptions>,
     verdict: &Verdict,
+    opens: bool,
     loading: &Loading,
 ) -> anyhow::Result<Vec<Part>> {
     let started = Instant::now();
@@ -134,7 +125,7 @@ fn read_all(
                 let done = done.clone();
                 let thread = std::thread::Builder::new().name(format!("load-{}", options.id));
                 thread.spawn_scoped(scope, move || {
-                    let part = read_shard(dir, options, verdict, loading);
+                    let part = read_shard(dir, options, verdict, opens, loading);
                     // The receiver lives as long as anybody is waited for.
                     let _ = done.send(());
                     part
@@ -168,16 +159,13 @@ fn read_all(
 fn judge_transactions(dir: &DataDir<DiskStorage>) -> anyhow::Result<Verdict> {
     let collect = |shard: ShardId| -> anyhow::Result<_> {
         let mut notes = LogNotes::default();
-        let mut number = 0;
-        let mut sink = |header: RecordHeader, payload: &[u8]| {
+        dir.shard_log(shard).survey(&mut |position, header, payload| {
             if matches!(header.kind, RecordKind::Begin | RecordKind::Commit | RecordKind::Settled) {
                 let note = Note::decode(payload).ok_or("a note of a transaction that is none")?;
-                notes.push(shard, number, note);
+                notes.push(shard, position.0, note);
             }
-            number += 1;
             Ok(())
-        };
-        dir.shard_log(shard).read(&mut sink)?;
+        })?;
         Ok(notes.into_notes().into_iter().map(move |(number, note)| (shard, number, note)))
     };
     std::thread::scope(|scope| {
@@ -201,19 +189,16 @@ fn read_shard(
     dir: &DataDir<DiskStorage>,
     options: ShardOptions,
     verdict: &Verdict,
+    opens: bool,
     loading: &Loading,
 ) -> anyhow::Result<Part> {
     let (id, shard_count) = (options.id, options.shard_count);
     let mut shard = Shard::new(options);
-    let mut meter = Meter { loading, records: 0, bytes: 0, keys: 0 };
-    let mut read = |voids: &[Void], number: u64, header: RecordHeader, payload: &[u8]| {
+    let mut meter = Meter { loading, bytes: 0, keys: 0 };
+    let mut sink = |header: RecordHeader, payload: &[u8]| {
         let is_ours = ShardId::of_slot(header.slot, shard_count) == id;
         // A promise is about many slots, of which the header names one.
         if !is_ours && header.kind != RecordKind::Promise {
-            return Ok(());
-        }
-        let is_void = || voids.iter().any(|void| void.has(number, header.slot));
-        if header.kind != RecordKind::Promise && is_void() {
             return Ok(());
         }
         shard.replay(header, payload).map_err(|error| error.to_string())?;
@@ -224,22 +209,17 @@ fn read_shard(
     let layout = dir.layout();
     let mut log = None;
     let mut reports = Vec::new();
-    let has_same_shards = layout.shards == shard_count;
-    let logs = if has_same_shards { id.0..id.0 + 1 } else { 0..layout.shards };
-    for shard_log in logs.map(ShardId) {
-        let voids = verdict.voids.get(&shard_log).map_or(&[][..], Vec::as_slice);
-        let mut number = 0;
-        let mut sink = |header: RecordHeader, payload: &[u8]| {
-            number += 1;
-            read(voids, number - 1, header, payload)
-        };
-        if has_same_shards {
-            let (mut opened, report) = dir.shard_log(shard_log).open(&mut sink)?;
-            settle(&mut opened, verdict.settle.get(&shard_log))?;
-            log = Some(opened);
-            reports.push(report);
-        } else {
-            reports.push(dir.shard_log(shard_log).read(&mut sink)?);
+    let voids = |log: ShardId| verdict.voids.get(&log).map_or(&[][..], Vec::as_slice);
+    if opens {
+        let (mut opened, report) = dir.shard_log(id).open(voids(id), &mut sink)?;
+        settle(&mut opened, verdict.settle.get(&id))?;
+        log = Some(opened);
+        reports.push(report);
+    } else {
+        // Where the number of shards is the same, no other log has anything of this one.
+        let others = if layout.shards == shard_count { id.0..id.0 + 1 } else { 0..layout.shards };
+        for other in others.map(ShardId) {
+            reports.push(dir.shard_log(other).read(voids(other), &mut sink)?);
         }
     }
     meter.look(&shard);
@@ -266,7 +246,7 @@ fn settle(log: &mut Log<DiskStorage>, notes: Option<&Vec<Note>>) -> anyhow::Resu
 /// Tells [`Loading`] how far a thread has come.
 struct Meter<'a> {
     loading: &'a Loading,
-    records: u64,
+    /// Read since the last look.
     bytes: u64,
     keys: i64,
 }
@@ -274,9 +254,8 @@ struct Meter<'a> {
 impl Meter<'_> {
     /// One more record. An error ends the reading: nobody waits for it any more.
     fn read(&mut self, bytes: usize, shard: &Shard) -> Result<(), String> {
-        self.records += 1;
         self.bytes += bytes as u64;
-        if self.records.is_multiple_of(RECORDS_PER_LOOK) {
+        if self.bytes >= BYTES_PER_LOOK {
             self.look(shard);
             if self.loading.is_abandoned() {
                 return Err("the process was told to stop".into());
@@ -297,7 +276,7 @@ fn rewrite(
     dir: &mut DataDir<DiskStorage>,
     shards: &mut [Shard],
     marks: LogMarks,
-) -> Result<Vec<Option<Log<DiskStorage>>>, DataDirError> {
+) -> Result<Vec<Option<OpenLog>>, DataDirError> {
     let mut rewrite = dir.begin_rewrite(shards.len() as u16, marks)?;
     std::thread::scope(|scope| {
         let threads: Vec<_> = shards
@@ -310,7 +289,11 @@ fn rewrite(
         };
         threads.into_iter().try_for_each(join)
     })?;
-    Ok(rewrite.commit(dir)?.into_iter().map(Some).collect())
+    let logs = rewrite.commit(dir)?.into_iter().map(|log| {
+        let bytes = log.position().0;
+        Some((log, LogReport { bytes, log_bytes: bytes, ..LogReport::default() }))
+    });
+    Ok(logs.collect())
 }
 
 fn dump(shard: &Shard, log: &mut Log<DiskStorage>) -> Result<(), DataDirError> {

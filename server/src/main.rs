@@ -1,5 +1,6 @@
 //! `carousel-server`: one node.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use carousel_server::boot;
@@ -18,24 +19,22 @@ fn main() -> ExitCode {
     let loaded = match invoke(std::env::args().skip(1)) {
         Ok(Invocation::Run(loaded)) => loaded,
         Ok(Invocation::Help) => {
-            print!("{}", help());
+            tell(std::io::stdout(), &help());
             return ExitCode::SUCCESS;
         }
         Ok(Invocation::Version) => {
-            println!("{}", version());
+            tell(std::io::stdout(), &format!("{}\n", version()));
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("carousel-server: {error}");
-            return ExitCode::FAILURE;
+            return fail(&error);
         }
     };
     let Loaded { settings, warnings } = *loaded;
     let set_log_level = match start_logging(&settings) {
         Ok(set_log_level) => set_log_level,
         Err(error) => {
-            eprintln!("carousel-server: cannot open the log file {}: {error}", settings.logfile);
-            return ExitCode::FAILURE;
+            return fail(&format!("cannot open the log file {}: {error}", settings.logfile));
         }
     };
     for warning in warnings {
@@ -43,11 +42,20 @@ fn main() -> ExitCode {
     }
     match boot::run(settings, set_log_level) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("carousel-server: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// Ends with one line that says why.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    tell(std::io::stderr(), &format!("carousel-server: {error}\n"));
+    ExitCode::FAILURE
+}
+
+/// Says something where it can be said: what is read may be closed, or be a file on a disk that is full, and neither is a
+/// reason to panic, as the macros of the standard library do.
+fn tell(mut out: impl Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Starts logging; what it returns changes the least level that is logged.
@@ -63,6 +71,8 @@ fn start_logging(settings: &Settings) -> std::io::Result<Box<dyn Fn(LogLevel)>> 
     };
     let builder = tracing_subscriber::fmt()
         .with_target(false)
+        // Where a line of the log cannot be written, one more about that cannot be either, and would end the process.
+        .log_internal_errors(false)
         // Colours are for people who watch, not for files and journals.
         .with_ansi(is_watched)
         .with_writer(writer)

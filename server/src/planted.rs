@@ -24,6 +24,16 @@ pub enum Bug {
     AckCoversRefused,
     /// While a change of the set is proposed, the quorum of the old set alone commits.
     NoJointQuorum,
+    /// A write to the part of a slot that a checkpoint has gone over already does not follow it into the checkpoint.
+    CheckpointMissesTail,
+    /// A checkpoint does not keep the log from where a copy that is being built began.
+    CheckpointForgetsBuilding,
+    /// A follower's checkpoint has no records that are logged and not applied.
+    CheckpointForgetsPending,
+    /// A checkpoint counts before the log is synced up to its end.
+    CheckpointBeforeLog,
+    /// The name of a checkpoint is not synced before the log is cut.
+    CheckpointNameUnsynced,
 }
 
 #[cfg(feature = "planted")]

@@ -24,6 +24,8 @@ pub struct Server {
     environment: BTreeMap<String, String>,
     files: TempDir,
     child: Option<Child>,
+    /// Where what it prints goes: a file of its own, which [`Self::log`] reads, unless that is told otherwise.
+    output: PathBuf,
 }
 
 impl Server {
@@ -32,8 +34,15 @@ impl Server {
     pub fn new(settings: &[(&str, &str)]) -> Self {
         let files = tempfile::Builder::new().prefix("carousel-test-").tempdir().expect("files can be made");
         let port = free_port();
-        let mut server =
-            Self { port, settings: BTreeMap::new(), environment: BTreeMap::new(), files, child: None };
+        let output = files.path().join("log");
+        let mut server = Self {
+            port,
+            settings: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            files,
+            child: None,
+            output,
+        };
         let dir = server.data_dir().display().to_string();
         for (name, value) in [
             ("port", port.to_string().as_str()),
@@ -88,13 +97,14 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.files.path().join("log")
-    }
-
     /// What it has printed, over all its starts.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.files.path().join("log")).unwrap_or_default()).into_owned()
+    }
+
+    /// What it prints from its next start on goes to a disk that is full.
+    pub fn print_in_vain(&mut self) {
+        self.output = "/dev/full".into();
     }
 
     /// Starts the process, and does not wait for it to be of use.
@@ -104,7 +114,7 @@ impl Server {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.address());
         let log: File =
-            fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+            fs::OpenOptions::new().create(true).append(true).open(&self.output).expect("a log file");
         let mut command = Command::new(binary("carousel-server"));
         for (name, value) in &self.settings {
             command.arg(format!("--{name}")).arg(value);

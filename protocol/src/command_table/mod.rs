@@ -234,7 +234,7 @@ command_ids! {
     BZPopMin BZPopMax BZMPop
     Multi Exec Discard Watch Unwatch
     Ping Echo Quit Reset Hello Auth Select Client Command Config Info Time
-    ReadOnly ReadWrite Asking Cluster Shutdown Carousel
+    ReadOnly ReadWrite Asking Cluster Save BgSave BgRewriteAof LastSave Shutdown Carousel
     Monitor SlowLog Latency Debug LolWut Role ReplicaOf SlaveOf Failover Wait WaitAof Acl
 }
 

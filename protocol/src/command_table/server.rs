@@ -16,6 +16,10 @@ const INFO_FLAGS: &[Flags] = &[Flags::LOADING, Flags::STALE, Flags::DANGEROUS];
 const SHUTDOWN_FLAGS: &[Flags] =
     &[Flags::ADMIN, Flags::NOSCRIPT, Flags::LOADING, Flags::STALE, Flags::NO_MULTI, Flags::ALLOW_BUSY];
 
+const SAVE_FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT, Flags::NO_MULTI];
+const BGSAVE_FLAGS: &[Flags] = &[Flags::ADMIN, Flags::NOSCRIPT];
+const LASTSAVE_FLAGS: &[Flags] = &[Flags::LOADING, Flags::STALE, Flags::FAST];
+
 pub(super) const ROWS: &[CommandSpec] =
     &[
         CommandSpec::new(CommandId::Ping, "PING", AtLeast(1), Keys::NONE, Place::Connection)
@@ -75,6 +79,18 @@ pub(super) const ROWS: &[CommandSpec] =
         CommandSpec::new(CommandId::Cluster, "CLUSTER", AtLeast(2), Keys::NONE, Place::Connection)
             .subcommands(CLUSTER)
             .docs("cluster", "3.0.0", "A container for cluster commands."),
+        CommandSpec::new(CommandId::Save, "SAVE", Exactly(1), Keys::NONE, Place::Control)
+            .flags(SAVE_FLAGS)
+            .docs("server", "1.0.0", "Synchronously saves the database(s) to disk."),
+        CommandSpec::new(CommandId::BgSave, "BGSAVE", AtLeast(1), Keys::NONE, Place::Control)
+            .flags(BGSAVE_FLAGS)
+            .docs("server", "1.0.0", "Asynchronously saves the database(s) to disk."),
+        CommandSpec::new(CommandId::BgRewriteAof, "BGREWRITEAOF", Exactly(1), Keys::NONE, Place::Control)
+            .flags(BGSAVE_FLAGS)
+            .docs("server", "1.0.0", "Asynchronously rewrites the append-only file to disk."),
+        CommandSpec::new(CommandId::LastSave, "LASTSAVE", Exactly(1), Keys::NONE, Place::Connection)
+            .flags(LASTSAVE_FLAGS)
+            .docs("server", "1.0.0", "Returns the Unix timestamp of the last successful save to disk."),
         CommandSpec::new(CommandId::Shutdown, "SHUTDOWN", AtLeast(1), Keys::NONE, Place::Control)
             .flags(SHUTDOWN_FLAGS)
             .docs("server", "1.0.0", "Synchronously saves the data to disk and shuts down the server."),

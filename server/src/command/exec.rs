@@ -389,6 +389,10 @@ fn dispatch_others(spec: &'static CommandSpec, exec: &mut Exec<'_>, argv: Argv<'
         | CommandId::ReadOnly
         | CommandId::ReadWrite
         | CommandId::Asking
+        | CommandId::Save
+        | CommandId::BgSave
+        | CommandId::BgRewriteAof
+        | CommandId::LastSave
         | CommandId::Shutdown
         | CommandId::Carousel
         | CommandId::Monitor

@@ -8,7 +8,7 @@ use carousel_protocol::resp::{Argv, ReplyWriter};
 use super::databases::DatabaseKeys;
 use super::info_commands::{command_stats, error_stats, latency_stats};
 use crate::Now;
-use crate::metrics::{CAROUSEL_VERSION, NodeView, REDIS_VERSION, Totals, process};
+use crate::metrics::{CAROUSEL_VERSION, CheckpointKind, NodeView, REDIS_VERSION, Totals, process};
 use crate::settings::RuntimeChoice;
 
 /// A part of the text.
@@ -219,27 +219,34 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
     let log_status = if node.log_failed.load(Ordering::Relaxed) { "err" } else { "ok" };
     let loading = node.loading.is_active();
     text.line("loading", u8::from(loading));
-    text.constants(&[
-        ("async_loading", "0"),
-        ("rdb_changes_since_last_save", "0"),
-        ("rdb_bgsave_in_progress", "0"),
-    ]);
-    text.line("rdb_last_save_time", node.process.started.unix_ms / 1000);
-    text.constants(&[
-        ("rdb_last_bgsave_status", "ok"),
-        ("rdb_last_bgsave_time_sec", "-1"),
-        ("rdb_current_bgsave_time_sec", "-1"),
-        ("rdb_saves", "0"),
-    ]);
-    text.line("aof_enabled", u8::from(node.settings().appendonly));
-    text.constants(&[
-        ("aof_rewrite_in_progress", "0"),
-        ("aof_rewrite_scheduled", "0"),
-        ("aof_last_rewrite_time_sec", "-1"),
-        ("aof_current_rewrite_time_sec", "-1"),
-        ("aof_last_bgrewrite_status", "ok"),
-    ]);
+    let (totals, persistence) = (node.totals_since_start(), &node.persistence);
+    let is_running = |kind| persistence.running() == Some(kind);
+    let running_s = |kind| if is_running(kind) { persistence.running_s(facts.now.unix_ms) } else { -1 };
+    let status = |kind| if persistence.is_ok(kind) { "ok" } else { "err" };
+    let (save, rewrite) = (CheckpointKind::Save, CheckpointKind::Rewrite);
+    let is_logged = node.settings().appendonly;
+    text.constants(&[("async_loading", "0"), ("current_cow_peak", "0"), ("current_cow_size", "0")]);
+    text.line("rdb_changes_since_last_save", persistence.changes_since(totals.changes));
+    text.line("rdb_bgsave_in_progress", u8::from(is_running(save)));
+    text.line("rdb_last_save_time", persistence.last_unix_s());
+    text.line("rdb_last_bgsave_status", status(save));
+    text.line("rdb_last_bgsave_time_sec", persistence.seconds(save));
+    text.line("rdb_current_bgsave_time_sec", running_s(save));
+    text.line("rdb_saves", persistence.count());
+    text.constants(&[("rdb_last_cow_size", "0")]);
+    text.line("aof_enabled", u8::from(is_logged));
+    text.line("aof_rewrite_in_progress", u8::from(is_running(rewrite)));
+    text.line("aof_rewrite_scheduled", u8::from(persistence.is_scheduled(rewrite)));
+    text.line("aof_last_rewrite_time_sec", persistence.seconds(rewrite));
+    text.line("aof_current_rewrite_time_sec", running_s(rewrite));
+    text.line("aof_last_bgrewrite_status", status(rewrite));
     text.line("aof_last_write_status", log_status);
+    if is_logged {
+        text.line("aof_current_size", totals.checkpoint_bytes + totals.log_bytes);
+        text.line("aof_base_size", totals.checkpoint_bytes);
+        text.constants(&[("aof_pending_rewrite", "0"), ("aof_buffer_length", "0")]);
+        text.line("carousel_log_kept_bytes", totals.log_kept_bytes);
+    }
     if loading {
         let loading = &node.loading;
         let (total, loaded) = (loading.total_bytes(), loading.loaded_bytes());

@@ -127,6 +127,7 @@ pub fn run_connection_command(
         CommandId::Config => server::config(spec, argv, node, reply),
         CommandId::Info => info::info(argv, node, reply, now),
         CommandId::Time => server::time(reply, now),
+        CommandId::LastSave => reply.integer(node.persistence.last_unix_s() as i64),
         CommandId::ReadOnly | CommandId::ReadWrite => {
             session.client.set_readonly(spec.id == CommandId::ReadOnly);
             reply.ok();

@@ -588,10 +588,12 @@ impl Connection {
     /// Answers with what the control thread says; a node that is stopping ends the connection without a reply, as Redis
     /// does for SHUTDOWN.
     async fn ask_control(&mut self, request: ControlRequest) -> ControlFlow<()> {
+        let is_status = request.answers_status();
         let Some(answer) = self.handle.ask_control(request).await else { return ControlFlow::Break(()) };
         let mark = self.batch.mark();
         let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
         match answer {
+            Ok(status) if is_status => reply.simple(&status),
             Ok(json) => reply.bulk(json.as_bytes()),
             Err(text) => {
                 self.handle.metrics.error(text.as_bytes());

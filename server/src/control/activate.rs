@@ -1,6 +1,8 @@
 //! Beginning a process' part in the cluster: what it may claim of its copies is settled, and noted on disk, before
 //! it acknowledges anything.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use carousel_protocol::Incarnation;
 use futures::channel::oneshot;
 
@@ -10,8 +12,8 @@ use crate::shard::mailbox::Sender;
 
 /// What the start found on disk.
 pub struct FoundOnDisk {
-    /// The data directory, locked.
-    pub dir: DataDir<DiskStorage>,
+    /// The data directory, locked against other processes.
+    pub dir: Arc<Mutex<DataDir<DiskStorage>>>,
     /// What all logs agree on.
     pub marks: LogMarks,
     /// This process keeps a log.
@@ -21,6 +23,11 @@ pub struct FoundOnDisk {
 }
 
 impl FoundOnDisk {
+    /// The data directory, for something short.
+    pub fn dir(&self) -> MutexGuard<'_, DataDir<DiskStorage>> {
+        self.dir.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins as `incarnation`. `was_member`: the process started as a member, so what its logs had matters; else its
     /// copies all begin with this process and lack nothing. Returns whether they are whole.
     ///
@@ -37,13 +44,9 @@ impl FoundOnDisk {
         let whole = begins_empty
             || {
                 let last = Incarnation(incarnation.0.saturating_sub(1));
-                let found = wholeness(
-                    self.dir.previous_run(),
-                    self.dir.last_end(),
-                    self.marks,
-                    last,
-                    self.dir.last_registration(),
-                );
+                let dir = self.dir();
+                let found =
+                    wholeness(dir.previous_run(), dir.last_end(), self.marks, last, dir.last_registration());
                 if let Err(why) = &found {
                     tracing::warn!(%why, "the copies of this start may lack acknowledged writes until they have caught up");
                 }
@@ -58,20 +61,20 @@ impl FoundOnDisk {
         for done in noted {
             done.await.map_err(|_| "a shard has stopped".to_string())??;
         }
-        self.dir.begin_run(incarnation, self.is_logged, whole).map_err(|error| error.to_string())?;
+        self.dir().begin_run(incarnation, self.is_logged, whole).map_err(|error| error.to_string())?;
         Ok(whole)
     }
 
     /// Records that the disk does not keep what it is given, so that no later start believes it.
     pub(super) fn note_sync_failure(&mut self) {
-        if let Err(error) = self.dir.note_sync_failure() {
+        if let Err(error) = self.dir().note_sync_failure() {
             tracing::error!(%error, "not even the failure of a log could be noted on disk");
         }
     }
 
     /// Records that every copy has caught up.
     pub(super) fn note_whole(&mut self) {
-        if let Err(error) = self.dir.note_whole() {
+        if let Err(error) = self.dir().note_whole() {
             tracing::warn!(%error, "the next start will have to catch up again");
         }
     }

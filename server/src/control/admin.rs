@@ -17,6 +17,7 @@ use super::register::incarnation_of;
 use super::request::ControlRequest;
 use super::run::Control;
 use crate::config::{ClusterState, ConfigCommand, ConfigReply, MemberSpec};
+use crate::metrics::CheckpointKind;
 use crate::placement::{PlacementMember, initial_placement, plan};
 use crate::raft::CreateError;
 use crate::shard::Reservation;
@@ -48,12 +49,36 @@ impl Control {
             ControlRequest::Reserve { ms, token } => {
                 self.reserve_here(Duration::from_millis(ms), token).await.and_then(json)
             }
-            ControlRequest::Shutdown => {
-                self.stop.notify_one();
+            ControlRequest::Save(request) => self.checkpoints.answer(request).await,
+            ControlRequest::Shutdown { save, force } => {
+                self.save_and_stop(save, force).await?;
                 // The connection ends with the process, as with Redis.
                 std::future::pending().await
             }
         }
+    }
+
+    /// Stops the node, after a checkpoint where one is asked for or, without a log, the setting `save` names any.
+    async fn save_and_stop(&self, save: Option<bool>, force: bool) -> Result<(), String> {
+        let settings = self.view.settings();
+        if save.unwrap_or(!settings.appendonly && !settings.save.is_empty()) {
+            let saved = self.checkpoints.take(CheckpointKind::Save).await;
+            if saved.is_err() && !force {
+                return Err("ERR Errors trying to SHUTDOWN. Check logs.".into());
+            }
+        }
+        self.stop.notify_one();
+        Ok(())
+    }
+
+    /// As SHUTDOWN does, in the background: for signals.
+    pub(super) fn shut_down(self: &Arc<Self>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = this.save_and_stop(None, false).await {
+                tracing::error!("{error} The node goes on; SHUTDOWN NOSAVE stops it nevertheless");
+            }
+        });
     }
 
     fn probe_here(&self) -> Probe {

@@ -1,7 +1,7 @@
 //! The control thread's part while what is on disk is read: it hands clients to the shards, which tell them so, and
 //! heeds whoever wants the node to stop.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -66,6 +66,7 @@ pub(super) async fn load_shards(
     for taken in join_all(taken).await {
         taken.context("a shard has stopped")?.context("the thread that syncs a log cannot be started")?;
     }
+    let dir = Arc::new(Mutex::new(dir));
     Ok(Some(FoundOnDisk { dir, marks, is_logged, holds_copies }))
 }
 
@@ -88,7 +89,7 @@ async fn told_to_stop(mailbox: &mut mpsc::UnboundedReceiver<ToControl>) -> anyho
             _ = interrupt.recv() => return Ok(()),
             message = mailbox.recv() => match message {
                 // (No reply ends the connection, as with Redis.)
-                Some(ToControl::Request { request: ControlRequest::Shutdown, .. }) => return Ok(()),
+                Some(ToControl::Request { request: ControlRequest::Shutdown { .. }, .. }) => return Ok(()),
                 Some(ToControl::Request { reply, .. }) => {
                     let _ = reply.send(Err(LOADING.into()));
                 }

@@ -44,18 +44,56 @@ pub enum ControlRequest {
         /// Number of the process that lets the node join: only that one can prolong or end it.
         token: u64,
     },
-    /// `SHUTDOWN`
-    Shutdown,
+    /// `SAVE`, `BGSAVE`, `BGREWRITEAOF`
+    Save(SaveRequest),
+    /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE]`
+    Shutdown {
+        /// Take a checkpoint first; `None`: if the settings ask for any and there is no log.
+        save: Option<bool>,
+        /// Stop also where it fails.
+        force: bool,
+    },
+}
+
+/// A request for a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SaveRequest {
+    /// `SAVE`: answered when there is one.
+    Save,
+    /// `BGSAVE [SCHEDULE]`
+    BgSave {
+        /// After the one that is being taken, if there is one.
+        schedule: bool,
+    },
+    /// `BGREWRITEAOF`
+    BgRewriteAof,
 }
 
 impl ControlRequest {
+    /// The answer is a status, not a bulk string.
+    pub fn answers_status(&self) -> bool {
+        matches!(self, Self::Save(_))
+    }
+
     /// What a request of a client means.
     ///
     /// # Errors
     /// The text of an error reply.
     pub fn parse(spec: &CommandSpec, argv: Argv<'_>) -> Result<Self, String> {
-        if spec.id == CommandId::Shutdown {
-            return shutdown(argv);
+        match spec.id {
+            CommandId::Shutdown => return parse_shutdown(argv),
+            CommandId::Save => return Ok(Self::Save(SaveRequest::Save)),
+            CommandId::BgRewriteAof => return Ok(Self::Save(SaveRequest::BgRewriteAof)),
+            CommandId::BgSave => {
+                return match argv.len() {
+                    1 => Ok(Self::Save(SaveRequest::BgSave { schedule: false })),
+                    2 if is(argv.get(1), "SCHEDULE") => {
+                        Ok(Self::Save(SaveRequest::BgSave { schedule: true }))
+                    }
+                    _ => Err("ERR syntax error".into()),
+                };
+            }
+            _ => {}
         }
         let sub = argv.get(1);
         let rest: Vec<String> =
@@ -83,24 +121,26 @@ impl ControlRequest {
     }
 }
 
-/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] | ABORT`. What was acknowledged is in the log in any case, so that there is nothing
-/// to save, nothing to wait for and nothing that would have to be forced; nor does a shutdown take so long that it could
-/// be called off.
-fn shutdown(argv: Argv<'_>) -> Result<ControlRequest, String> {
-    let (mut save, mut nosave, mut other, mut abort) = (false, false, false, false);
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] | ABORT`. Nothing is waited for but a checkpoint, and that is not called off.
+fn parse_shutdown(argv: Argv<'_>) -> Result<ControlRequest, String> {
+    let (mut save, mut nosave, mut now, mut force, mut abort) = (false, false, false, false, false);
     for word in argv.skip(1).iter() {
         match () {
             () if is(word, "SAVE") => save = true,
             () if is(word, "NOSAVE") => nosave = true,
-            () if is(word, "NOW") || is(word, "FORCE") => other = true,
+            () if is(word, "NOW") => now = true,
+            () if is(word, "FORCE") => force = true,
             () if is(word, "ABORT") => abort = true,
             () => return Err("ERR syntax error".into()),
         }
     }
-    if save && nosave || abort && (save || nosave || other) {
+    if save && nosave || abort && (save || nosave || now || force) {
         return Err("ERR syntax error".into());
     }
-    if abort { Err("ERR No shutdown in progress.".into()) } else { Ok(ControlRequest::Shutdown) }
+    if abort {
+        return Err("ERR No shutdown in progress.".into());
+    }
+    Ok(ControlRequest::Shutdown { save: (save || nosave).then_some(save), force })
 }
 
 fn is(arg: &[u8], word: &str) -> bool {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use super::accept::{ClientPlaces, accept_clients};
 use super::activate::FoundOnDisk;
 use super::changes::propose_changes;
+use super::checkpoint::Checkpoints;
 use super::door::Door;
 use super::loading::load_shards;
 use super::node_rpc::{NodeReply, NodeRequest, NodeStats, encode, seal_here};
@@ -69,6 +70,7 @@ pub(super) struct Control {
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) group: ConfigGroup,
     pub(super) stop: Arc<Notify>,
+    pub(super) checkpoints: Arc<Checkpoints>,
     /// Held by whoever makes nodes members: one at a time, as they share the node's reservations.
     pub(super) joining: tokio::sync::Mutex<()>,
 }
@@ -125,7 +127,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
     let loaded = load_shards(dir, options, &view, &shards, &mut mailbox).await?;
     let Some(mut found) = loaded else { return Ok(None) };
     let stop = Arc::new(Notify::new());
-    let options = GroupOptions::new(found.dir.config_dir(), me);
+    let options = GroupOptions::new(found.dir().config_dir(), me);
     let group = ConfigGroup::open(options, node_handler(&view, &shards)).await?;
     // A member whose memory of the cluster is gone waits as well: its copies are not a lone node's to serve.
     let was_member = group.has_begun().await || found.holds_copies;
@@ -148,7 +150,9 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
     for listener in peers {
         listening.push(PeerListener::from_std(listener)?.start(group.service(), on_link.clone()));
     }
+    let checkpoints = Checkpoints::new(view.clone(), shards.clone(), found.dir.clone(), found.is_logged);
     let control = Arc::new(Control {
+        checkpoints: checkpoints.clone(),
         me,
         process,
         view: view.clone(),
@@ -159,7 +163,7 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
     });
     let (changes, ready_changes) = mpsc::unbounded_channel();
     let spec = control.spec();
-    tokio::spawn(register(group.clone(), me, spec, found.dir.registration_note()));
+    tokio::spawn(register(group.clone(), me, spec, found.dir().registration_note()));
     tokio::spawn(recover_slots(group.clone(), me, shards.clone()));
     tokio::spawn(propose_changes(group.clone(), ready_changes, shards.clone()));
     view.loading.end();
@@ -204,9 +208,10 @@ pub async fn run_control(seat: ControlSeat) -> anyhow::Result<Option<FoundOnDisk
                     view.sample(super::accept::wall_clock());
                     log_level.follow(&view);
                     watchdog.check(&view);
+                    checkpoints.tick();
                 }
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => control.shut_down(),
+                _ = interrupt.recv() => control.shut_down(),
                 () = control.stop.notified() => return Ok(()),
             }
         }

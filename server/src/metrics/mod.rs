@@ -9,6 +9,7 @@ mod loading;
 mod map_view;
 mod monitors;
 mod pause;
+mod persistence;
 pub mod process;
 mod published;
 mod rates;
@@ -26,6 +27,7 @@ pub use loading::Loading;
 pub use map_view::{MapView, PrimaryRange};
 pub use monitors::{Feed, MonitorHandle, Monitors};
 pub use pause::{Pause, PauseKind};
+pub use persistence::{CheckpointKind, Persistence};
 pub use published::{Cached, Published};
 pub use rates::Rates;
 pub use shard::{CommandTotals, Counter, Greatest, ShardMetrics, Totals};
@@ -94,6 +96,8 @@ pub struct NodeView {
     pub log_failed: AtomicBool,
     /// How far the start has come.
     pub loading: Loading,
+    /// What became of checkpoints.
+    pub persistence: Persistence,
     /// Totals at the last `CONFIG RESETSTAT`.
     baseline: Mutex<Baseline>,
     clients_rejected: AtomicU64,
@@ -140,6 +144,7 @@ impl NodeView {
             expires_actively: AtomicBool::new(true),
             log_failed: AtomicBool::new(false),
             loading: Loading::default(),
+            persistence: Persistence::default(),
             baseline: Mutex::default(),
             clients_rejected: AtomicU64::new(0),
             rates: Mutex::default(),
@@ -194,6 +199,11 @@ impl NodeView {
         let mut sum = Times::default();
         self.shards.iter().for_each(|shard| sum.add(&shard.times(id)));
         sum
+    }
+
+    /// Sums over the shards since the start, whatever was reset.
+    pub fn totals_since_start(&self) -> Totals {
+        Totals::of(&self.shards)
     }
 
     /// Starts the totals over, as `CONFIG RESETSTAT` does. The shards' own counters go on.

@@ -136,6 +136,14 @@ metrics! {
         used_bytes,
         /// Pieces of memory that were dropped and wait to be freed.
         freeing,
+        /// Bytes of the log that the last checkpoint does not stand for.
+        log_bytes,
+        /// Bytes of the last checkpoint.
+        checkpoint_bytes,
+        /// Bytes of the log's files that hold records.
+        log_kept_bytes,
+        /// Changes to keys since the start.
+        changes,
         /// Clients connected.
         connections,
         /// Clients whose request waits for something.

@@ -12,11 +12,15 @@ use carousel_protocol::{Incarnation, NodeId, ShardId};
 
 use super::facts::Facts;
 use super::log::{Log, LogOptions};
-use super::recover::{LastEnd, LogMarks, LogReport, RecordSink, RecoverError, log_bytes, open_log, read_log};
+use super::recover::{
+    LastEnd, LogMarks, LogReport, RecordSink, RecoverError, log_bytes, open_log, read_log, survey_log,
+};
 use super::run::{RunRecord, RunState};
+use super::scan::LogVisitor;
 use super::segment::LogIdentity;
 use super::storage::{Storage, replace_file};
 use super::sync::SyncError;
+use super::transactions::Void;
 
 /// The version of the directory's layout that this build writes, and the only one it reads.
 pub const DATA_DIR_VERSION: u32 = 1;
@@ -417,13 +421,22 @@ impl<S: Storage> ShardLog<S> {
     }
 
     /// Hands its records to `sink` and opens it for appending: see [`open_log`].
-    pub fn open(self, sink: &mut RecordSink<'_>) -> Result<(Log<S>, LogReport), RecoverError> {
-        open_log(self.storage, &self.dir, self.identity, self.options, self.last_end, sink)
+    pub fn open(
+        self,
+        voids: &[Void],
+        sink: &mut RecordSink<'_>,
+    ) -> Result<(Log<S>, LogReport), RecoverError> {
+        open_log(self.storage, &self.dir, self.identity, self.options, self.last_end, voids, sink)
     }
 
     /// Hands its records to `sink` and changes nothing: see [`read_log`].
-    pub fn read(&self, sink: &mut RecordSink<'_>) -> Result<LogReport, RecoverError> {
-        read_log(&self.storage, &self.dir, self.identity, self.last_end, sink)
+    pub fn read(&self, voids: &[Void], sink: &mut RecordSink<'_>) -> Result<LogReport, RecoverError> {
+        read_log(&self.storage, &self.dir, self.identity, self.last_end, voids, sink)
+    }
+
+    /// Gives `visit` its records, with their positions, before any is applied: see [`survey_log`].
+    pub fn survey(&self, visit: &mut LogVisitor<'_>) -> Result<(), RecoverError> {
+        survey_log(&self.storage, &self.dir, self.identity, self.last_end, visit)
     }
 }
 
@@ -460,11 +473,6 @@ impl<S: Storage> Rewrite<S> {
         }
         Ok(logs)
     }
-}
-
-/// Whether a log has grown so much beyond what is live that rewriting it is worth the time of a start.
-pub fn is_worth_rewriting(log_bytes: u64, live_bytes: u64) -> bool {
-    log_bytes > super::segment::SEGMENT_BYTES + 2 * live_bytes
 }
 
 fn check_version<S: Storage>(storage: &S, path: &Path) -> Result<(), DataDirError> {

@@ -4,13 +4,17 @@
 //! before a command executes, so that a full disk refuses commands instead of losing what they did: segments are
 //! allocated in full when they are made, and the next one is made as soon as the present one may not suffice.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use carousel_protocol::Incarnation;
 use rustix::io::Errno;
 
+use super::checkpoint::{CheckpointEnd, CheckpointHeader};
+use super::index::{IndexJob, TailReader, index_name};
 use super::record::write_end_record;
 use super::segment::{
     LogIdentity, LogPosition, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, WRITE_END_BYTES,
@@ -70,6 +74,12 @@ pub struct Log<S: Storage> {
     current: Segment<S::File>,
     /// The next segment, allocated and empty.
     spare: Option<Segment<S::File>>,
+    /// Those before the current one that were not cut, in order.
+    sealed: VecDeque<SealedSegment>,
+    /// Of those, the ones that have no index yet.
+    unindexed: Vec<u64>,
+    /// The number of the last checkpoint that was begun.
+    checkpoint: u64,
     unsynced: Arc<Unsynced<S>>,
     is_broken: bool,
 }
@@ -82,6 +92,46 @@ pub(super) struct Segment<F> {
     /// Where the next byte goes; 0 in a segment that has no header yet.
     pub(super) offset: u64,
     pub(super) capacity: u64,
+}
+
+/// A segment that is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SealedSegment {
+    pub(super) number: u64,
+    pub(super) base: LogPosition,
+}
+
+/// Segments that a published checkpoint, and what is kept beside it, have no use for.
+#[derive(Clone, Debug)]
+pub struct Cut<S: Storage> {
+    storage: S,
+    dir: PathBuf,
+    segments: Vec<u64>,
+}
+
+impl<S: Storage> Cut<S> {
+    /// Removes them, the oldest first, so that what a crash leaves has no gaps; returns how many. Blocks.
+    pub fn run(self) -> io::Result<usize> {
+        for number in &self.segments {
+            match self.storage.remove_file(&self.dir.join(index_name(*number))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            self.storage.remove_file(&self.dir.join(segment_name(*number)))?;
+        }
+        Ok(self.segments.len())
+    }
+}
+
+/// Syncs a log from another thread than the one that writes it.
+#[derive(Clone, Debug)]
+pub struct LogSync<S: Storage>(Arc<Unsynced<S>>);
+
+impl<S: Storage> LogSync<S> {
+    /// Syncs everything written before the call; returns how far that is. Blocks.
+    pub fn sync(&self) -> Result<LogPosition, SyncError> {
+        self.0.sync()
+    }
 }
 
 impl<F> Segment<F> {
@@ -110,7 +160,7 @@ impl<S: Storage> Log<S> {
             offset: SEGMENT_HEADER_BYTES as u64,
             capacity: options.segment_bytes,
         };
-        Ok(Self::from_parts(storage, dir, identity, options, salt, segment))
+        Ok(Self::from_parts(storage, dir, identity, options, salt, segment, VecDeque::new()))
     }
 
     /// A log that is read, repaired and synced already.
@@ -121,6 +171,7 @@ impl<S: Storage> Log<S> {
         options: LogOptions,
         salt: u64,
         current: Segment<S::File>,
+        sealed: VecDeque<SealedSegment>,
     ) -> Self {
         let unsynced = Arc::new(Unsynced::new(
             storage.clone(),
@@ -130,7 +181,20 @@ impl<S: Storage> Log<S> {
             current.end(),
         ));
         let dir = dir.to_owned();
-        Self { storage, dir, identity, options, salt, current, spare: None, unsynced, is_broken: false }
+        Self {
+            storage,
+            dir,
+            identity,
+            options,
+            salt,
+            current,
+            spare: None,
+            sealed,
+            unindexed: Vec::new(),
+            checkpoint: 0,
+            unsynced,
+            is_broken: false,
+        }
     }
 
     /// Whose log it is.
@@ -213,11 +277,90 @@ impl<S: Storage> Log<S> {
             self.spare = Some(next);
             return Err(error);
         }
+        self.sealed.push_back(SealedSegment { number: self.current.number, base: self.current.base });
+        self.unindexed.push(self.current.number);
         next.base = self.current.end();
         next.offset = SEGMENT_HEADER_BYTES as u64 + needed;
         self.current = next;
         self.unsynced.begin_file(self.current.number, self.current.file.clone(), self.current.end());
         Ok(self.current.end())
+    }
+
+    /// The last checkpoint that there is; the next has the next number.
+    pub(super) fn set_checkpoint(&mut self, number: u64) {
+        self.checkpoint = number;
+    }
+
+    /// A full segment that has no index yet; to be given one on another thread.
+    pub fn index_job(&mut self) -> Option<IndexJob<S>> {
+        let number = self.unindexed.pop()?;
+        Some(IndexJob { storage: self.storage.clone(), dir: self.dir.clone(), number, salt: self.salt })
+    }
+
+    /// These full segments have no index.
+    pub(super) fn set_unindexed(&mut self, numbers: Vec<u64>) {
+        self.unindexed = numbers;
+    }
+
+    /// To read the last records of a slot, on any thread, from the segments that are full.
+    pub fn tail_reader(&self) -> TailReader<S> {
+        TailReader {
+            storage: self.storage.clone(),
+            dir: self.dir.clone(),
+            salt: self.salt,
+            segments: self.sealed.iter().map(|segment| segment.number).collect(),
+        }
+    }
+
+    /// To sync it from another thread.
+    pub fn syncer(&self) -> LogSync<S> {
+        LogSync(self.unsynced.clone())
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The files that it is made of.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// The header of its next checkpoint. `started` is the incarnation of the last `Start` in the log.
+    pub fn begin_checkpoint(&mut self, started: Option<Incarnation>) -> CheckpointHeader {
+        self.checkpoint += 1;
+        CheckpointHeader { identity: self.identity, number: self.checkpoint, salt: self.salt, started }
+    }
+
+    /// The number of the segment that has the byte at `position`, or will have it.
+    pub fn segment_of(&self, position: LogPosition) -> u64 {
+        let sealed = self.sealed.iter().rev().find(|segment| segment.base <= position);
+        let is_current = position >= self.current.base;
+        sealed.filter(|_| !is_current).map_or(self.current.number, |segment| segment.number)
+    }
+
+    /// Bytes of records from the oldest that was not cut on.
+    pub fn kept_bytes(&self) -> u64 {
+        let oldest = self.sealed.front().map_or(self.current.base, |segment| segment.base);
+        self.position().0 - oldest.0
+    }
+
+    /// Gives up the segments before the one from which a published checkpoint goes on, but for the last `retention` bytes
+    /// of the log. Their files are there until the cut is run.
+    pub fn cut(&mut self, checkpoint: CheckpointEnd, retention: u64) -> Cut<S> {
+        let keep_from = LogPosition(self.position().0.saturating_sub(retention));
+        let mut files = Vec::new();
+        while let Some(oldest) = self.sealed.front() {
+            let end = self.sealed.get(1).map_or(self.current.base, |next| next.base);
+            // (The one that is named may end exactly where the checkpoint goes on.)
+            if end > keep_from || oldest.number >= checkpoint.segment {
+                break;
+            }
+            files.push(oldest.number);
+            self.sealed.pop_front();
+        }
+        Cut { storage: self.storage.clone(), dir: self.dir.clone(), segments: files }
     }
 
     /// Appends `records`, typically the mark of a clean stop, and returns once the whole log is durable and says so
@@ -247,10 +390,18 @@ impl<S: Storage> Log<S> {
         if self.spare.as_ref().is_some_and(|spare| spare.capacity >= SEGMENT_HEADER_BYTES as u64 + needed) {
             return Ok(());
         }
+        if let Some(spare) = &mut self.spare {
+            // In place, so that what it was reserved for has its room also if this fails.
+            return match spare.file.preallocate(wanted) {
+                Ok(()) => {
+                    spare.capacity = wanted;
+                    Ok(())
+                }
+                Err(error) => Err(self.explain(error)),
+            };
+        }
         let number = self.current.number + 1;
         let path = self.dir.join(segment_name(number));
-        // One that is too small is replaced: its name is taken.
-        self.spare = None;
         let made = self.storage.create_file(&path).and_then(|file| {
             file.preallocate(wanted)?;
             Ok(file)

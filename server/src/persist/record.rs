@@ -37,6 +37,11 @@ const _: () = assert!(
     "whatever the settings allow, a SET must fit"
 );
 
+/// A place in a log: how many bytes of records, over all its segments, are before it. Orders what was written;
+/// says nothing across logs or generations of one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct LogPosition(pub u64);
+
 /// What a record is about.
 #[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,6 +75,10 @@ pub enum RecordKind {
     Commit = 13,
     /// What has become of a transaction.
     Settled = 14,
+    /// All of the slot has been given; only in checkpoints. Payload: from where on the log goes on.
+    CheckpointSlot = 15,
+    /// All of the checkpoint has been given. See [`crate::persist::checkpoint`].
+    CheckpointEnd = 16,
 }
 
 impl RecordKind {
@@ -90,6 +99,8 @@ impl RecordKind {
             12 => Self::Begin,
             13 => Self::Commit,
             14 => Self::Settled,
+            15 => Self::CheckpointSlot,
+            16 => Self::CheckpointEnd,
             _ => return None,
         })
     }

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, SlotId};
 
+use super::checkpoint::{FoundCheckpoint, checkpoint_end, read_checkpoint, remove_rubbish};
+use super::index::lacks_index;
 use super::log::{Log, LogOptions};
 use super::record::{RecordHeader, RecordKind, append_record};
-use super::scan::{Scan, count_segments};
+use super::scan::{LogVisitor, Scan, find_segments};
 use super::segment::{LogIdentity, segment_name};
 use super::storage::Storage;
+use super::transactions::Void;
 
 /// How the last process that wrote to a log may have ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,8 +79,12 @@ fn mark(kind: RecordKind, incarnation: Incarnation) -> RecordHeader {
 pub struct LogReport {
     /// Records handed to the sink.
     pub records: u64,
-    /// Bytes of all records.
+    /// Bytes read: of the checkpoint, and of the log from where that says.
     pub bytes: u64,
+    /// Of those, the checkpoint's.
+    pub checkpoint_bytes: u64,
+    /// And the log's.
+    pub log_bytes: u64,
     /// Starts and clean stops.
     pub marks: LogMarks,
     /// What was cut off, if anything.
@@ -108,6 +115,32 @@ pub enum RecoverError {
         file: PathBuf,
         /// Where reading stopped.
         offset: u64,
+    },
+    /// A checkpoint was damaged.
+    #[error(
+        "{file} is damaged at byte {offset}: a checkpoint, without which the log behind it is of no use. Check the disk, then \
+         restore the data directory from a backup, or, where other nodes hold replicas, move its logs away but keep VERSION, \
+         node-id and config/: the node is filled again"
+    )]
+    DamagedCheckpoint {
+        /// The file.
+        file: PathBuf,
+        /// Where reading stopped.
+        offset: u64,
+    },
+    /// The log ends before the position that its checkpoint is of.
+    #[error(
+        "{file} ends at byte {offset}, before what {checkpoint} was made from, and was complete when that was made. Check the \
+         disk, then restore the data directory from a backup, or, where other nodes hold replicas, move its logs away but keep \
+         VERSION, node-id and config/: the node is filled again"
+    )]
+    ShorterThanCheckpoint {
+        /// The last file of the log.
+        file: PathBuf,
+        /// Where reading stopped.
+        offset: u64,
+        /// The checkpoint.
+        checkpoint: PathBuf,
     },
     /// The log does not begin, or does not go on, where it should.
     #[error(
@@ -166,23 +199,77 @@ pub enum RecoverError {
 /// cannot be, and stops the reading.
 pub type RecordSink<'a> = dyn FnMut(RecordHeader, &[u8]) -> Result<(), String> + 'a;
 
-/// Reads the log in `dir` and changes nothing.
+/// Gives `visit` the records of the log in `dir` from where its checkpoint says, with their positions, and changes nothing.
+pub fn survey_log<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    identity: LogIdentity,
+    last_end: LastEnd,
+    visit: &mut LogVisitor<'_>,
+) -> Result<(), RecoverError> {
+    let checkpoint = checkpoint_end(storage, dir)?.map(|found| found.reach);
+    Scan::run(storage, dir, identity, last_end, checkpoint.as_ref(), visit).map(|_| ())
+}
+
+/// Reads the checkpoint and the log in `dir`, but for what is `void`, and changes nothing.
 pub fn read_log<S: Storage>(
     storage: &S,
     dir: &Path,
     identity: LogIdentity,
     last_end: LastEnd,
+    voids: &[Void],
     sink: &mut RecordSink<'_>,
 ) -> Result<LogReport, RecoverError> {
-    Scan::run(storage, dir, identity, last_end, sink).map(|scan| scan.report)
+    read(storage, dir, identity, last_end, voids, sink).map(|(_, scan)| scan.report)
 }
 
-/// About how many bytes of the log in `dir` are to be read: all of its files but what was never written of the last.
+fn read<S: Storage>(
+    storage: &S,
+    dir: &Path,
+    identity: LogIdentity,
+    last_end: LastEnd,
+    voids: &[Void],
+    sink: &mut RecordSink<'_>,
+) -> Result<(Option<FoundCheckpoint>, Scan), RecoverError> {
+    let checkpoint = read_checkpoint(storage, dir, identity, sink)?;
+    let mut passed = 0;
+    let mut visit = |position, header: RecordHeader, payload: &[u8]| {
+        let is_lacking = checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.lacks(&header, position));
+        let is_void = || voids.iter().any(|void| void.has(position.0, header.slot));
+        if !is_lacking || header.kind != RecordKind::Promise && is_void() {
+            passed += 1;
+            return Ok(());
+        }
+        sink(header, payload)
+    };
+    let mut scan = Scan::run(
+        storage,
+        dir,
+        identity,
+        last_end,
+        checkpoint.as_ref().map(|checkpoint| &checkpoint.reach),
+        &mut visit,
+    )?;
+    scan.report.records -= passed;
+    scan.report.log_bytes = scan.report.bytes;
+    if let Some(checkpoint) = &checkpoint {
+        scan.report.records += checkpoint.reach.end.extent.records;
+        scan.report.bytes += checkpoint.bytes;
+        scan.report.checkpoint_bytes = checkpoint.bytes;
+    }
+    Ok((checkpoint, scan))
+}
+
+/// About how many bytes of the log in `dir`, with its checkpoint, are to be read: all of its files but what was never written of the last.
 pub fn log_bytes<S: Storage>(storage: &S, dir: &Path) -> Result<u64, RecoverError> {
     const PAGE: usize = 4096;
     let io_error = |error| RecoverError::Io { dir: dir.to_owned(), error };
     let mut bytes = 0;
-    for number in 1..=count_segments(storage, dir)? {
+    let checkpoint = checkpoint_end(storage, dir)?;
+    let first = checkpoint.as_ref().map_or(1, |checkpoint| checkpoint.reach.end.segment);
+    let files = find_segments(storage, dir, first)?;
+    bytes += checkpoint.map_or(0, |checkpoint| checkpoint.bytes);
+    for number in files.first..=files.last {
         let segment = storage.map(&dir.join(segment_name(number))).map_err(io_error)?;
         // Found by halving: what a value of many zeros leads astray is only what an operator is told.
         let pages = segment.len().div_ceil(PAGE);
@@ -206,9 +293,10 @@ pub fn open_log<S: Storage>(
     identity: LogIdentity,
     options: LogOptions,
     last_end: LastEnd,
+    voids: &[Void],
     sink: &mut RecordSink<'_>,
 ) -> Result<(Log<S>, LogReport), RecoverError> {
-    let scan = Scan::run(&storage, dir, identity, last_end, sink)?;
+    let (checkpoint, scan) = read(&storage, dir, identity, last_end, voids, sink)?;
     if let Some(torn) = &scan.report.torn {
         tracing::warn!(
             file = %torn.file.display(),
@@ -216,9 +304,16 @@ pub fn open_log<S: Storage>(
             "cut the end of a log: what was written last was not complete when the process or the machine stopped"
         );
     }
-    let segment = scan.repair(&storage, dir, options);
-    let segment = segment.map_err(|error| RecoverError::Io { dir: dir.to_owned(), error })?;
-    Ok((Log::from_parts(storage, dir, identity, options, scan.salt, segment), scan.report))
+    let io_error = |error| RecoverError::Io { dir: dir.to_owned(), error };
+    let number = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.reach.header.number);
+    remove_rubbish(&storage, dir, number).map_err(io_error)?;
+    let (segment, sealed) = scan.repair(&storage, dir, options).map_err(io_error)?;
+    let unindexed = sealed.iter().map(|segment| segment.number);
+    let unindexed = unindexed.filter(|number| lacks_index(&storage, dir, *number, scan.salt)).collect();
+    let mut log = Log::from_parts(storage, dir, identity, options, scan.salt, segment, sealed);
+    log.set_checkpoint(number);
+    log.set_unindexed(unindexed);
+    Ok((log, scan.report))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use carousel_protocol::{NodeId, ShardId};
 
+pub use super::record::LogPosition;
 use super::record::{
     RECORD_HEADER_BYTES, RecordError, RecordHeader, RecordKind, decode_record, u32_at, u64_at,
 };
@@ -32,11 +33,6 @@ pub const SEGMENT_VERSION: u32 = 1;
 pub const WRITE_END_BYTES: usize = RECORD_HEADER_BYTES;
 
 const MAGIC: &[u8; 8] = b"CAROULOG";
-
-/// A place in a log: how many bytes of records, over all its segments, are before it. Orders what was written;
-/// says nothing across logs or generations of one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct LogPosition(pub u64);
 
 /// Whose log it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

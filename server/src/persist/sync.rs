@@ -131,6 +131,9 @@ pub(super) struct Unsynced<S: Storage> {
     dir: PathBuf,
     /// In the order of the log; the last is being written.
     files: Mutex<Vec<Dirty<S::File>>>,
+    /// Held during a sync. The system tells of a failure once: of two syncs at a time, of what the same write left, one
+    /// would succeed.
+    syncing: Mutex<()>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -152,7 +155,7 @@ impl<S: Storage> Unsynced<S> {
         position: LogPosition,
     ) -> Self {
         let files = Mutex::new(vec![Dirty { file, number, is_new: false }]);
-        Self { storage, dir, files, progress: Arc::new(Progress::new(position)) }
+        Self { storage, dir, files, syncing: Mutex::default(), progress: Arc::new(Progress::new(position)) }
     }
 
     /// The log goes on in a new file, written up to `end`. Finished files are synced whatever the policy, so that
@@ -168,8 +171,18 @@ impl<S: Storage> Unsynced<S> {
         self.files.lock().expect("nothing panics while it holds the list of files")
     }
 
-    /// Syncs all that was written before the call; returns how far that is.
+    /// Syncs all that was written before the call, on any thread; returns how far that is. The [`Syncer`] tells of it as of
+    /// its own.
     pub(super) fn sync(&self) -> Result<LogPosition, SyncError> {
+        let synced = {
+            let _syncing = self.syncing.lock().expect("nothing panics during a sync");
+            self.sync_alone()
+        };
+        self.progress.wake();
+        synced
+    }
+
+    fn sync_alone(&self) -> Result<LogPosition, SyncError> {
         let fail = |error| SyncError { path: self.dir.clone(), error: Arc::new(error) };
         if self.progress.has_failed() {
             return Err(fail(io::Error::other("an earlier sync failed")));
@@ -219,7 +232,9 @@ impl Syncer {
     ) -> io::Result<Self> {
         let progress = unsynced.progress.clone();
         progress.set_policy(policy);
-        let thread = thread::Builder::new().name(name).spawn(move || run(&unsynced, interval, &on_sync))?;
+        let told = progress.synced();
+        let thread =
+            thread::Builder::new().name(name).spawn(move || run(&unsynced, interval, told, &on_sync))?;
         progress.thread.set(thread.thread().clone()).expect("one thread per log");
         progress.wake();
         Ok(Self { progress, thread: Some(thread) })
@@ -240,6 +255,7 @@ impl Drop for Syncer {
 fn run<S: Storage>(
     unsynced: &Unsynced<S>,
     interval: Duration,
+    mut told: LogPosition,
     on_sync: &dyn Fn(Result<LogPosition, SyncError>),
 ) {
     let progress = &*unsynced.progress;
@@ -248,6 +264,12 @@ fn run<S: Storage>(
         // Set before looking, so that a write either is seen below or sees it and wakes us.
         progress.idle.store(true, Ordering::SeqCst);
         let synced = progress.synced();
+        if synced > told {
+            // By this thread or by another.
+            told = synced;
+            on_sync(Ok(synced));
+            continue;
+        }
         let is_dirty = progress.written() > synced;
         let is_requested = progress.requested.load(Ordering::SeqCst) > synced.0;
         let wait = last_sync.map_or(Duration::ZERO, |at| interval.saturating_sub(at.elapsed()));
@@ -256,14 +278,12 @@ fn run<S: Storage>(
             SyncPolicy::EverySecond => wait.is_zero(),
             SyncPolicy::No => false,
         };
-        if is_dirty && (is_due || is_requested || unsynced.has_finished_files()) {
+        let is_wanted = is_dirty && (is_due || is_requested || unsynced.has_finished_files());
+        if is_wanted || progress.has_failed() {
             progress.idle.store(false, Ordering::SeqCst);
             last_sync = Some(Instant::now());
-            let result = unsynced.sync();
-            let is_final = result.is_err();
-            on_sync(result);
-            if is_final {
-                return;
+            if let Err(error) = unsynced.sync() {
+                return on_sync(Err(error));
             }
         } else if is_dirty && progress.policy() == SyncPolicy::EverySecond {
             // Nothing to hear before it is due but requests, which wake anyway.

@@ -238,6 +238,7 @@ impl Shard {
             let (database, effect) = effect.expect("checked on arrival");
             self.tables.apply(slot, database, &effect);
         }
+        self.follow_checkpoint(self.index(slot), payload);
     }
 
     fn set_position(&mut self, index: usize, slot: SlotId, position: Position, history: EpochHistory) {
@@ -310,6 +311,8 @@ fn well_formed(kind: RecordKind, payload: &[u8]) -> bool {
         | RecordKind::SetPosition
         | RecordKind::Begin
         | RecordKind::Commit
-        | RecordKind::Settled => false,
+        | RecordKind::Settled
+        | RecordKind::CheckpointSlot
+        | RecordKind::CheckpointEnd => false,
     }
 }

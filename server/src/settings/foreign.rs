@@ -64,8 +64,6 @@ pub const FOREIGN: &[ForeignSetting] = &[
     row("aof_rewrite_cpulist", ""),
     row("appenddirname", "appendonlydir"),
     row("appendfilename", "appendonly.aof"),
-    row("auto-aof-rewrite-min-size", "67108864"),
-    row("auto-aof-rewrite-percentage", "100"),
     row("bgsave_cpulist", ""),
     row("bind-source-addr", ""),
     row("bio_cpulist", ""),
@@ -152,7 +150,6 @@ pub const FOREIGN: &[ForeignSetting] = &[
     row("replica-serve-stale-data", "yes"),
     refused("replicaof", "", BY_CLUSTER),
     row("sanitize-dump-payload", "no"),
-    not_done("save", "", "there are no snapshots at set times: the log keeps every write, see appendonly"),
     row("server_cpulist", ""),
     row("set-proc-title", "yes"),
     row("shutdown-on-sigint", "default"),
@@ -227,6 +224,6 @@ mod tests {
     fn what_would_be_missed_is_refused_unless_it_is_off() {
         assert_eq!(find("TLS-PORT").unwrap().check("0"), Ok(()));
         assert_eq!(find("tls-port").unwrap().check("6380"), Err(NO_TLS.into()));
-        assert_eq!(find("save").unwrap().check("900 1"), Ok(()));
+        assert_eq!(find("hz").unwrap().check("900"), Ok(()));
     }
 }

@@ -153,6 +153,12 @@ impl Loader {
     fn directive(&mut self, name: &str, values: &[String]) -> Result<(), String> {
         if let Some(spec) = table::find(name) {
             let value = match (&spec.kind, values) {
+                // As in Redis, several lines are several points, and an empty one takes them all away.
+                (table::Kind::Words { .. }, values)
+                    if spec.name == "save" && values.iter().any(|v| !v.is_empty()) =>
+                {
+                    [&self.settings.save[..], values].concat().join(" ")
+                }
                 (table::Kind::Words { .. } | table::Kind::Composite { .. }, values) => values.join(" "),
                 (_, [value]) => value.clone(),
                 (_, []) => return Err(format!("a value is missing: {}", spec.values())),

@@ -55,6 +55,14 @@ pub struct Settings {
     pub appendfsync: AppendFsync,
     /// What becomes of commands on keys of several slots.
     pub cross_slot: CrossSlot,
+    /// When checkpoints are taken for their own sake, as written; see [`Self::save_points`].
+    pub save: Vec<String>,
+    /// Growth of the log, of 100 of the last checkpoint, that asks for another; 0 for never.
+    pub auto_checkpoint_percentage: u32,
+    /// Bytes of checkpoint and log below which none is.
+    pub auto_checkpoint_min_bytes: u64,
+    /// Bytes of each log that outlive a checkpoint.
+    pub log_retention_bytes: u64,
     /// Password of the default user; empty for none.
     pub requirepass: String,
     /// Clients at a time.
@@ -140,6 +148,10 @@ impl Default for Settings {
             appendonly: false,
             appendfsync: AppendFsync::No,
             cross_slot: CrossSlot::Auto,
+            save: Vec::new(),
+            auto_checkpoint_percentage: 0,
+            auto_checkpoint_min_bytes: 0,
+            log_retention_bytes: 0,
             requirepass: String::new(),
             maxclients: 0,
             timeout_s: 0,
@@ -197,6 +209,11 @@ the loopback interface are accepted. To connect from other computers, set a pass
 set protected-mode to no where the network is trusted.";
 
 impl Settings {
+    /// After so many seconds with so many changes since the last checkpoint, there is to be another.
+    pub fn save_points(&self) -> Vec<(u64, u64)> {
+        table::save_points(&self.save).expect("checked when it was set")
+    }
+
     /// The addresses that `bind` names.
     pub fn listen_on(&self) -> Vec<ListenAddress> {
         self.bind.iter().map(|text| listen_address(text).expect("checked when it was set")).collect()

@@ -102,7 +102,7 @@ fn foreign_directive(name: &str, value: &str) -> String {
 fn directive(spec: &SettingSpec, settings: &Settings) -> String {
     let value = spec.get(settings);
     match spec.kind {
-        Kind::Composite { .. } if value.is_empty() => format!("{} \"\"", spec.name),
+        Kind::Words { .. } | Kind::Composite { .. } if value.is_empty() => format!("{} \"\"", spec.name),
         Kind::Words { .. } | Kind::Composite { .. } => format!("{} {value}", spec.name),
         Kind::Integer { .. }
         | Kind::Signed { .. }
@@ -124,22 +124,21 @@ mod tests {
     fn values_in_force_replace_their_lines_and_new_ones_are_appended() {
         let mut settings = Settings { port: 7009, requirepass: "a b".into(), ..Settings::default() };
         settings.foreign.insert("hz", "20".into());
-        settings.foreign.insert("save", "300 10".into());
-        let text = "# keep me\nport 1\n\nsave 900 1\nsave 300 10\nport 2\ntimeout 5\n";
-        let expected =
-            "# keep me\nport 7009\n\nsave 900 1\nsave 300 10\ntimeout 0\nrequirepass \"a b\"\nhz 20\n";
+        settings.save = ["900", "1", "300", "10"].map(String::from).to_vec();
+        let text = "# keep me\nport 1\n\nsave 900 1\nhz 5\nsave 300 10\nport 2\ntimeout 5\n";
+        let expected = "# keep me\nport 7009\n\nsave 900 1 300 10\nhz 20\ntimeout 0\nrequirepass \"a b\"\n";
         assert_eq!(rewrite(text, &settings), expected);
     }
 
     #[test]
     fn a_setting_of_redis_that_was_changed_has_one_line_with_its_value() {
         let mut settings = Settings::default();
-        settings.foreign.insert("save", "60 1".into());
+        settings.foreign.insert("dbfilename", "other.rdb".into());
         settings.foreign.insert("hz", "10".into());
-        let text = "save 900 1\n# why\nhz 10\nSAVE 300 10\n";
-        assert_eq!(rewrite(text, &settings), "save 60 1\n# why\nhz 10\n");
-        settings.foreign.insert("save", String::new());
-        assert_eq!(rewrite(text, &settings), "save \"\"\n# why\nhz 10\n");
+        let text = "dbfilename first.rdb\n# why\nhz 10\nDBFILENAME second.rdb\nsave 60 1\n";
+        assert_eq!(rewrite(text, &settings), "dbfilename other.rdb\n# why\nhz 10\nsave \"\"\n");
+        settings.foreign.insert("dbfilename", String::new());
+        assert_eq!(rewrite(text, &settings), "dbfilename \"\"\n# why\nhz 10\nsave \"\"\n");
     }
 
     #[test]

@@ -264,7 +264,8 @@ pub const TABLE: &[SettingSpec] = &[
         unit: "",
         kind: yes_no!(appendonly),
         mutable: false,
-        doc: "Write a log of all changes, from which a restart recovers. Without it a restarted node is empty.",
+        doc: "Write a log of all changes, from which a restart recovers. Without it a restart finds the last checkpoint, if one was \
+              taken (see `save`), or is empty.",
     },
     SettingSpec {
         name: "appendfsync",
@@ -283,6 +284,58 @@ pub const TABLE: &[SettingSpec] = &[
         mutable: true,
         doc: "Commands and transactions on keys of several slots: `auto` allows them while the cluster has one node, \
               `strict` refuses them as a larger one does.",
+    },
+    SettingSpec {
+        name: "save",
+        default: "",
+        unit: "s changes",
+        kind: Kind::Words {
+            get: |settings| &settings.save,
+            set: |settings, words| {
+                save_points(&words).ok_or("Invalid save parameters")?;
+                settings.save = words;
+                Ok(())
+            },
+        },
+        mutable: true,
+        doc: "Take a checkpoint when so many seconds have passed since the last and there were so many changes: pairs of numbers, \
+              as in `save 3600 1 300 100`. With a log none is needed at set times; without one (`appendonly no`) this is what a \
+              restart finds. Lines of a file add up, and an empty value takes all away.",
+    },
+    SettingSpec {
+        name: "auto-aof-rewrite-percentage",
+        default: "100",
+        unit: "%",
+        kind: integer!(auto_checkpoint_percentage, 0, i32::MAX),
+        mutable: true,
+        doc: "Take a checkpoint, behind which the log is cut, when the log since the last one is so much of that one's size. 0: \
+              only when one is asked for.",
+    },
+    SettingSpec {
+        name: "auto-aof-rewrite-min-size",
+        default: "64mb",
+        unit: "bytes",
+        kind: Kind::Memory {
+            min: 0,
+            max: i64::MAX as u64,
+            get: |settings| settings.auto_checkpoint_min_bytes,
+            set: |settings, value| settings.auto_checkpoint_min_bytes = value,
+        },
+        mutable: true,
+        doc: "But not before checkpoint and log have so many bytes together, over all shards.",
+    },
+    SettingSpec {
+        name: "log-retention",
+        default: "256mb",
+        unit: "bytes",
+        kind: Kind::Memory {
+            min: 0,
+            max: i64::MAX as u64,
+            get: |settings| settings.log_retention_bytes,
+            set: |settings, value| settings.log_retention_bytes = value,
+        },
+        mutable: true,
+        doc: "So much of each shard's log is kept when a checkpoint cuts it, so that the last records of a slot can be read.",
     },
     SettingSpec {
         name: "requirepass",
@@ -644,6 +697,14 @@ pub const OLD_NAMES: &[(&str, &str)] = &[
     ("zset-max-ziplist-entries", "zset-max-listpack-entries"),
     ("zset-max-ziplist-value", "zset-max-listpack-value"),
 ];
+
+/// The pairs of seconds and changes that `save` names, or `None` where it names none.
+pub(super) fn save_points(words: &[String]) -> Option<Vec<(u64, u64)>> {
+    let numbers: Vec<u64> = words.iter().map(|word| word.parse().ok()).collect::<Option<_>>()?;
+    let (pairs, rest) = numbers.as_chunks::<2>();
+    let are_right = rest.is_empty() && pairs.iter().all(|[seconds, _]| *seconds > 0);
+    are_right.then(|| pairs.iter().map(|[seconds, changes]| (*seconds, *changes)).collect())
+}
 
 /// The row of that name, or of that old name, in any case.
 pub fn find(name: &str) -> Option<&'static SettingSpec> {

@@ -249,6 +249,7 @@ impl Shard {
         replication.pending.clear();
         replication.incoming = None;
         drop(self.tables.replace(slot, SlotKeys::new()));
+        self.walk_slot_anew(index);
         if had {
             let header = RecordHeader { kind: RecordKind::Drop, slot, epoch: Epoch(0), seq: Seq(0) };
             self.log_note(header, &[]);

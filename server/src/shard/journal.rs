@@ -7,9 +7,10 @@ use bytes::Bytes;
 use carousel_protocol::Incarnation;
 use futures::channel::oneshot;
 
+use super::checkpoint::CheckpointExtent;
 use crate::persist::{
-    AppendError, CloseError, DiskStorage, Log, LogPosition, SyncError, SyncPolicy, Syncer, append_clean_stop,
-    append_start,
+    AppendError, CheckpointEnd, CheckpointHeader, CloseError, Cut, DiskStorage, Log, LogPosition, LogReport,
+    LogSync, SyncError, SyncPolicy, Syncer, append_clean_stop, append_start,
 };
 
 /// Bytes that may wait for room on a full disk; above that the shard gives up its log.
@@ -33,20 +34,25 @@ pub struct Journal {
     backlog: Vec<u8>,
     /// The log's directory, once it has failed: nothing is acknowledged any more, whatever is written later.
     failed: Option<PathBuf>,
+    /// Where the last checkpoint goes on, and its size.
+    replay_from: LogPosition,
+    checkpoint_bytes: u64,
 }
 
 impl Journal {
-    /// A journal on an open log. `on_sync` is called on the sync thread whenever a position is durable, and once if
+    /// A journal on an open log, in which `read` was found. `on_sync` is called on the sync thread whenever a position is durable, and once if
     /// syncing fails for good.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn new(
         log: Log<DiskStorage>,
+        read: &LogReport,
         policy: SyncPolicy,
         on_sync: impl Fn(Result<LogPosition, SyncError>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let syncer = log.start_syncer(policy, on_sync)?;
+        let replay_from = LogPosition(log.position().0.saturating_sub(read.log_bytes));
         Ok(Self {
             log,
             _syncer: syncer,
@@ -54,7 +60,62 @@ impl Journal {
             askers: Vec::new(),
             backlog: Vec::new(),
             failed: None,
+            replay_from,
+            checkpoint_bytes: read.checkpoint_bytes,
         })
+    }
+
+    /// Where in the log the next record will be, also of those that find no room just now.
+    pub fn next_position(&self) -> LogPosition {
+        LogPosition(self.log.position().0 + self.backlog.len() as u64)
+    }
+
+    /// Begins a checkpoint: returns its header, and what it takes to write it.
+    pub fn begin_checkpoint(&mut self, started: Option<Incarnation>) -> (CheckpointHeader, PathBuf) {
+        (self.log.begin_checkpoint(started), self.log.dir().to_owned())
+    }
+
+    /// To sync the log from another thread.
+    pub fn log_sync(&self) -> LogSync<DiskStorage> {
+        self.log.syncer()
+    }
+
+    /// Is everything up to there written? An error says why it will not be.
+    pub fn has_written(&self, position: LogPosition) -> Result<bool, &'static str> {
+        if self.failed.is_some() {
+            return Err("the log has failed");
+        }
+        if !self.backlog.is_empty() {
+            return Err("there is no room for the log");
+        }
+        Ok(self.log.position() >= position)
+    }
+
+    /// The end of a checkpoint with that extent.
+    pub fn end_checkpoint(&self, extent: CheckpointExtent) -> CheckpointEnd {
+        CheckpointEnd { extent, segment: self.log.segment_of(extent.replay_from) }
+    }
+
+    /// A checkpoint counts from now on: what of the log may be removed.
+    pub fn cut(&mut self, checkpoint: CheckpointEnd, bytes: u64, retention: u64) -> Cut<DiskStorage> {
+        self.replay_from = checkpoint.extent.replay_from;
+        self.checkpoint_bytes = bytes;
+        self.log.cut(checkpoint, retention)
+    }
+
+    /// Bytes of the log that the last checkpoint does not stand for.
+    pub fn bytes_to_replay(&self) -> u64 {
+        self.log.position().0 - self.replay_from.0
+    }
+
+    /// Bytes of the log that were not cut.
+    pub fn kept_bytes(&self) -> u64 {
+        self.log.kept_bytes()
+    }
+
+    /// Bytes of the last checkpoint.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint_bytes
     }
 
     /// Writes a turn's records. Returns whether the turn has to wait for [`Self::synced`]; if not it is durable
@@ -100,7 +161,10 @@ impl Journal {
 
     fn write(&mut self, records: &[u8]) -> Result<(), AppendError> {
         match self.log.append(records) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.index_segment();
+                Ok(())
+            }
             Err(AppendError::NoSpace { path }) => {
                 if self.backlog.is_empty() {
                     tracing::error!(path = %path.display(), "no space left for the log: writes are refused until there is");
@@ -119,6 +183,19 @@ impl Journal {
                 self.failed = Some(path.clone());
                 Err(error)
             }
+        }
+    }
+
+    /// Has another thread write the index of a segment that is full. Once per segment; without one it is read instead.
+    fn index_segment(&mut self) {
+        let Some(job) = self.log.index_job() else { return };
+        let thread = std::thread::Builder::new().name("log-index".into()).spawn(move || {
+            if let Err(error) = job.run() {
+                tracing::warn!(%error, "the index of a segment of the log cannot be written");
+            }
+        });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "the index of a segment of the log cannot be written");
         }
     }
 

@@ -7,6 +7,7 @@
 
 pub mod adopt;
 pub mod blocking;
+pub mod checkpoint;
 pub mod drive;
 pub mod encoded;
 pub mod execute;
@@ -140,6 +141,8 @@ pub struct Shard {
     pub(crate) evictor: Evictor,
     /// The last step has found nothing that may go.
     pub(crate) nothing_to_evict: bool,
+    /// The checkpoint under way.
+    pub(crate) checkpoint: Option<Box<checkpoint::CheckpointWalk>>,
     /// Counted since the start, for progress and INFO.
     pub counters: Counters,
 }
@@ -236,6 +239,7 @@ impl Shard {
             memory: MemoryRules::default(),
             evictor: Evictor::default(),
             nothing_to_evict: false,
+            checkpoint: None,
             counters: Counters::default(),
         }
     }

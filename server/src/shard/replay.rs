@@ -5,7 +5,7 @@ use carousel_protocol::{Epoch, Seq, SlotId};
 use super::Shard;
 use super::slot::{Incoming, LinkId, Role, Serve};
 use crate::command::{EffectError, EffectIter, SlotKeys};
-use crate::persist::record::{RecordHeader, RecordKind};
+use crate::persist::record::{LogPosition, RecordHeader, RecordKind};
 use crate::transfer::Walk;
 
 /// No link has this number: it marks a copy that the log is building.
@@ -61,8 +61,9 @@ impl Shard {
             }
             RecordKind::InstallBegin => {
                 let attach = payload.try_into().map(u64::from_le_bytes).map_err(|_| malformed())?;
+                let logged_from = LogPosition(0);
                 self.slots[index].replication_mut().incoming =
-                    Some(Box::new(Incoming { link: FROM_LOG, attach, keys: SlotKeys::new() }));
+                    Some(Box::new(Incoming { link: FROM_LOG, attach, keys: SlotKeys::new(), logged_from }));
             }
             RecordKind::InstallPart => {
                 let (attach, effects) = payload.split_first_chunk().ok_or_else(malformed)?;
@@ -88,7 +89,21 @@ impl Shard {
                 self.slots[index].replication_mut().history = history;
                 self.replay_copy(index, seq);
             }
-            RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd => {}
+            RecordKind::CheckpointSlot => {
+                let state = &mut self.slots[index];
+                let is_complete = match state.replication.as_mut() {
+                    Some(replication) => {
+                        replication.incoming = None;
+                        replication.complete
+                    }
+                    None => false,
+                };
+                if !is_complete {
+                    state.last_seq = seq;
+                    state.commit = seq;
+                }
+            }
+            RecordKind::Start | RecordKind::CleanStop | RecordKind::WriteEnd | RecordKind::CheckpointEnd => {}
             // What they say was decided before anything was replayed.
             RecordKind::Begin | RecordKind::Commit | RecordKind::Settled => {}
         }

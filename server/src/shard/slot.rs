@@ -6,6 +6,7 @@ use bytes::Bytes;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, Seq};
 
 use crate::command::SlotKeys;
+use crate::persist::record::LogPosition;
 use crate::replication::EpochHistory;
 use crate::transfer::Walk;
 
@@ -227,6 +228,8 @@ pub struct Incoming {
     pub attach: u64,
     /// What has arrived.
     pub keys: SlotKeys,
+    /// Where the log's records of it begin.
+    pub logged_from: LogPosition,
 }
 
 impl Slot {

@@ -106,8 +106,19 @@ impl Shard {
                 self.refresh_serve(index);
                 self.advance_change(index);
             }
+            self.checkpoint_unlocked(index);
         }
         self.turn.news = true;
+    }
+
+    /// The transactions that hold slots here.
+    pub(crate) fn lock_holders(&self) -> Vec<TransactionId> {
+        self.locks.held.keys().copied().collect()
+    }
+
+    /// Whether a transaction holds slots here.
+    pub(crate) fn holds_lock(&self, transaction: &TransactionId) -> bool {
+        self.locks.held.contains_key(transaction)
     }
 
     /// Whether a transaction holds any slot.

@@ -12,7 +12,7 @@ use carousel_protocol::{Epoch, Incarnation, NodeId, Seq, ShardId, SlotId};
 use super::slot::{FollowerState, LinkId, PeerIndex, Role, Serve, Slot};
 use super::{InFlight, Reservation, Shard, Standing};
 use crate::Now;
-use crate::persist::record::{RecordHeader, RecordKind, append_record};
+use crate::persist::record::{LogPosition, RecordHeader, RecordKind, append_record};
 use crate::planted::{Bug, is_planted};
 use crate::replication::message::encode_record;
 use crate::replication::{ToPrimary, ToReplica};
@@ -29,6 +29,8 @@ pub struct Turn {
     pub(crate) durable: u64,
     /// Records of this turn, in order.
     pub(crate) log: Vec<u8>,
+    /// Where in the shard's log the records of this turn begin.
+    pub(crate) log_begins: LogPosition,
     /// Those made here as primary: slot index, seq, and place in `log`.
     pub(crate) made: Vec<(usize, Seq, usize, usize)>,
     /// Made in turns that are not durable yet.
@@ -127,6 +129,9 @@ impl Shard {
         append_record(&mut self.turn.log, &RecordHeader { kind, slot, epoch, seq }, payload);
         let end = self.turn.log.len();
         self.turn.made.push((index, seq, start, end));
+        if kind == RecordKind::Effects {
+            self.follow_checkpoint(index, payload);
+        }
         let Some(lead) = self.slots[index].lead_mut() else { return };
         if kind == RecordKind::Effects {
             lead.effect_seq = seq;

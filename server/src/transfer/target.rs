@@ -23,8 +23,9 @@ impl Shard {
 
     pub(crate) fn transfer_began(&mut self, link: LinkId, slot: SlotId, attach: u64) {
         let Some(index) = self.building_index(link, slot, attach) else { return };
+        let logged_from = self.log_position();
         self.slots[index].replication_mut().incoming =
-            Some(Box::new(Incoming { link, attach, keys: SlotKeys::new() }));
+            Some(Box::new(Incoming { link, attach, keys: SlotKeys::new(), logged_from }));
         self.log_install(RecordKind::InstallBegin, slot, Position::default(), &attach.to_le_bytes());
     }
 
@@ -71,6 +72,7 @@ impl Shard {
         replication.whole = true;
         replication.pending.clear();
         drop(self.tables.replace(slot, incoming.keys));
+        self.walk_slot_anew(index);
         self.log_install(RecordKind::InstallDone, slot, position, &payload);
     }
 

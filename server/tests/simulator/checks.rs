@@ -39,6 +39,8 @@ pub struct Counts {
     pub crashes: u64,
     /// Machines that lost their power.
     pub power_losses: u64,
+    /// Checkpoints that counted.
+    pub checkpoints: u64,
     /// Directions between two nodes that nothing passed for a while.
     pub partitions: u64,
     /// Changes of a slot's set by an agreed entry, other than recoveries.

@@ -1,8 +1,11 @@
 //! What a node keeps when its process or its machine dies.
 
-use carousel_protocol::{NodeId, ShardId};
+use std::collections::BTreeMap;
+
+use carousel_protocol::{NodeId, ShardId, SlotId};
 use carousel_server::limits::ShardLimits;
-use carousel_server::persist::record::{append_record, decode_record};
+use carousel_server::persist::record::{LogPosition, RecordHeader, RecordKind, append_record, decode_record};
+use carousel_server::shard::checkpoint::{CheckpointExtent, SlotStart};
 use carousel_server::shard::{Shard, ShardOptions};
 
 /// The log of a shard.
@@ -12,9 +15,50 @@ pub struct LogFile {
     pub bytes: Vec<u8>,
     /// How much of it an fdatasync has covered.
     pub synced: usize,
+    /// The last checkpoint that counts. What is before it in `bytes` is never looked at again.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// A checkpoint of a shard.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// Its records.
+    pub bytes: Vec<u8>,
+    /// What of the log belongs to it.
+    pub extent: CheckpointExtent,
 }
 
 impl LogFile {
+    /// The position of what is written next.
+    pub fn end(&self) -> LogPosition {
+        LogPosition(self.bytes.len() as u64)
+    }
+
+    /// Hands what it has to the shards, each of which takes what is its own.
+    fn replay(&self, shards: &mut [Shard]) {
+        let mut starts: BTreeMap<SlotId, SlotStart> = BTreeMap::new();
+        let mut begin = 0;
+        if let Some(checkpoint) = &self.checkpoint {
+            begin = checkpoint.extent.replay_from.0 as usize;
+            each_record(&checkpoint.bytes, 0, |_, header, payload| {
+                if header.kind == RecordKind::CheckpointSlot {
+                    starts.insert(header.slot, SlotStart::decode(payload).expect("a checkpoint is sound"));
+                }
+                shards
+                    .iter_mut()
+                    .for_each(|shard| shard.replay(header, payload).expect("records make sense"));
+            });
+        }
+        each_record(&self.bytes, begin, |at, header, payload| {
+            let start = starts.get(&header.slot).copied().unwrap_or_default();
+            if start.admits(header.kind, LogPosition(at as u64)) {
+                shards
+                    .iter_mut()
+                    .for_each(|shard| shard.replay(header, payload).expect("records make sense"));
+            }
+        });
+    }
+
     /// Forgets what is beyond `len`, and the record that this cuts.
     pub fn truncate(&mut self, len: usize) {
         self.bytes.truncate(len);
@@ -71,15 +115,7 @@ impl Disk {
             return shards;
         }
         for log in &self.logs {
-            let mut at = 0;
-            while at < log.bytes.len() {
-                let (header, payload, size) =
-                    decode_record(&log.bytes[at..]).expect("a log is sound").expect("its end was cut");
-                for shard in &mut shards {
-                    shard.replay(header, payload).expect("records make sense");
-                }
-                at += size;
-            }
+            log.replay(&mut shards);
         }
         shards.iter_mut().for_each(Shard::replay_done);
         if rewrite || self.shards != shard_count {
@@ -88,11 +124,24 @@ impl Disk {
                 .map(|shard| {
                     let mut bytes = Vec::new();
                     shard.dump(&mut |header, payload| append_record(&mut bytes, &header, payload));
-                    LogFile { synced: bytes.len(), bytes }
+                    LogFile { synced: bytes.len(), bytes, checkpoint: None }
                 })
                 .collect();
             self.shards = shard_count;
         }
+        for (shard, log) in shards.iter_mut().zip(&self.logs) {
+            shard.set_log_position(log.end());
+        }
         shards
+    }
+}
+
+fn each_record(bytes: &[u8], from: usize, mut visit: impl FnMut(usize, RecordHeader, &[u8])) {
+    let mut at = from;
+    while at < bytes.len() {
+        let (header, payload, size) =
+            decode_record(&bytes[at..]).expect("it is sound").expect("its end was cut");
+        visit(at, header, payload);
+        at += size;
     }
 }

@@ -138,6 +138,7 @@ fn seeds_are_busy() {
     mean("acknowledged writes", |counts| counts.writes, 80);
     mean("crashes", |counts| counts.crashes, 4);
     mean("power losses", |counts| counts.power_losses, 1);
+    mean("checkpoints", |counts| counts.checkpoints, 20);
     mean("partitions", |counts| counts.partitions, 5);
     mean("moves", |counts| counts.moves, 10);
     mean("hand-overs", |counts| counts.hand_overs, 6);
@@ -181,6 +182,9 @@ planted! {
     a_copy_dropped_before_the_commit_is_found: Plant::Core(Bug::DropBeforeCommit);
     an_ack_that_covers_a_refused_slot_is_found: Plant::Core(Bug::AckCoversRefused);
     a_swap_without_the_joint_quorum_is_found: Plant::Core(Bug::NoJointQuorum);
+    a_write_that_a_checkpoint_misses_is_found: Plant::Core(Bug::CheckpointMissesTail);
+    a_half_built_copy_that_a_checkpoint_forgets_is_found: Plant::Core(Bug::CheckpointForgetsBuilding);
+    logged_records_that_a_checkpoint_forgets_are_found: Plant::Core(Bug::CheckpointForgetsPending);
     an_ack_before_the_write_is_found: Plant::AckBeforeWrite;
     a_restart_that_reuses_its_epoch_is_found: Plant::RestartReusesEpoch;
     a_recovery_without_quorum_is_found: Plant::RecoveryWithoutQuorum;

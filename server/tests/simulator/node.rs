@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use carousel_protocol::{Epoch, Incarnation, NodeId, ShardId, SlotId};
 use carousel_server::replication::recovery::Report;
+use carousel_server::shard::checkpoint::{CheckpointExtent, CheckpointStep};
 use carousel_server::shard::slot::{LinkId, PeerIndex};
 use carousel_server::shard::{ReadyChange, Reservation, Shard};
 use carousel_server::store;
 
 use super::client::Waiting;
-use super::disk::Disk;
+use super::disk::{Checkpoint, Disk};
 use super::events::{At, Event, Life};
 use super::links::{ConnId, Side};
 use super::plant::Plant;
@@ -42,6 +43,8 @@ pub struct Seat {
     syncing: Option<usize>,
     /// The state that the shard was given last.
     pub map: u64,
+    /// A checkpoint under way: what it has so far, and once all is walked, what of the log belongs to it.
+    checkpoint: Option<(Vec<u8>, Option<CheckpointExtent>)>,
 }
 
 struct Unsynced {
@@ -180,6 +183,7 @@ impl World {
             sync_waits: VecDeque::new(),
             syncing: None,
             map: 0,
+            checkpoint: None,
         };
         let was_member = self.group.state(version).members.contains_key(&id);
         // Planted: the process passes itself off as the one that died.
@@ -293,6 +297,8 @@ impl World {
         }
         log.bytes.extend_from_slice(&bytes);
         let end = log.bytes.len();
+        let position = log.end();
+        self.live_seat(at.node, at.seat).core.set_log_position(position);
         if crash == Some(CrashPoint::AfterWrite) {
             return self.kill(at.node, false);
         }
@@ -404,12 +410,57 @@ impl World {
         seat.core.expire(now, 100);
         store::sweep(100);
         let output = seat.core.has_output();
+        let has_begun = process.begun;
         self.nodes[at.node].disk.is_whole |= whole;
+        if has_begun && self.scenario.logging != Logging::Off {
+            self.go_on_with_checkpoint(at);
+        }
         self.wake_waiting(at);
         if output {
             self.touch(at);
         }
         self.after(50 * MS, Event::Tick(at));
+    }
+
+    /// Begins a checkpoint of a shard now and then, goes on with it, and makes it count when the log is synced so far.
+    fn go_on_with_checkpoint(&mut self, at: At) {
+        let (begins, steps) = (self.rng.one_in(3), self.rng.between(1, 12));
+        let seat = self.live_seat(at.node, at.seat);
+        if seat.checkpoint.is_none() {
+            if !begins {
+                return;
+            }
+            seat.core.begin_checkpoint();
+            seat.checkpoint = Some((Vec::new(), None));
+        }
+        let (bytes, extent) = seat.checkpoint.as_mut().expect("begun");
+        for _ in 0..steps {
+            if extent.is_some() {
+                break;
+            }
+            match seat.core.step_checkpoint() {
+                CheckpointStep::More(chunk) => bytes.extend(chunk),
+                CheckpointStep::Last(chunk, all) => {
+                    bytes.extend(chunk);
+                    *extent = Some(all);
+                }
+            }
+        }
+        let Some(extent) = *extent else { return };
+        let log = &self.nodes[at.node].disk.logs[at.seat];
+        if log.end() < extent.end {
+            return; // its turn has not ended
+        }
+        if (log.synced as u64) < extent.end.0 {
+            return self.sync(at);
+        }
+        let (bytes, _) = self.live_seat(at.node, at.seat).checkpoint.take().expect("looked at");
+        self.nodes[at.node].disk.logs[at.seat].checkpoint = Some(Checkpoint { bytes, extent });
+        self.checks.counts.checkpoints += 1;
+        self.say(format_args!(
+            "n{} s{} has a checkpoint, log from {}",
+            at.node, at.seat, extent.replay_from.0
+        ));
     }
 
     /// A member is asked to seal.

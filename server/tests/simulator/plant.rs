@@ -83,6 +83,16 @@ impl Plant {
                 scenario.write_quorum = 1;
                 &[(KillInTurn, 10)]
             }
+            Self::Core(Bug::CheckpointMissesTail | Bug::CheckpointForgetsBuilding) => {
+                scenario.limits = ShardLimits { chunk_keys: 1, chunk_bytes: 1, ..scenario.limits };
+                scenario.limits.turn_bytes = 1;
+                scenario.limits.window_bytes = 1;
+                &[(Plan, 10), (Kill, 20), (AddNode, 2)]
+            }
+            Self::Core(Bug::CheckpointForgetsPending) => &[(Kill, 20), (Isolate, 5)],
+            Self::Core(Bug::CheckpointBeforeLog | Bug::CheckpointNameUnsynced) => {
+                unreachable!("storage is not simulated here")
+            }
             Self::RestartReusesEpoch => &[(Kill, 10)],
             Self::Core(Bug::NoBarrier) | Self::RecoveryWithoutQuorum => {
                 &[(Kill, 10), (KillInTurn, 10), (Isolate, 20)]

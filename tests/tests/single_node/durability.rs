@@ -8,14 +8,14 @@ use redis::AsyncCommands;
 
 const SYNC: [&str; 3] = ["always", "everysec", "no"];
 
-async fn write(server: &Server, keys: std::ops::Range<usize>) {
+pub async fn write(server: &Server, keys: std::ops::Range<usize>) {
     let mut client = server.client().await;
     let pairs: Vec<_> = keys.clone().map(|n| (format!("key:{n}"), n)).collect();
     let () = client.mset(&pairs).await.unwrap();
     let () = client.set_ex(format!("volatile:{}", keys.start), "x", 1_000).await.unwrap();
 }
 
-async fn assert_holds(server: &Server, keys: std::ops::Range<usize>) {
+pub async fn assert_holds(server: &Server, keys: std::ops::Range<usize>) {
     let mut client = server.client().await;
     let names: Vec<_> = keys.clone().map(|n| format!("key:{n}")).collect();
     let values: Vec<Option<usize>> = client.mget(&names).await.unwrap();
@@ -56,7 +56,7 @@ async fn no_acknowledged_write_is_lost_by_kill_9() {
 }
 
 /// Clients count up; the node is killed while they do.
-async fn kill_under_load(server: &mut Server) {
+pub async fn kill_under_load(server: &mut Server) {
     const CLIENTS: usize = 4;
     const KEYS: usize = 10;
     let acknowledged: Arc<Vec<AtomicUsize>> =
@@ -131,10 +131,10 @@ async fn a_node_may_start_with_another_number_of_shards() {
 }
 
 #[tokio::test]
-async fn without_a_log_a_restart_is_empty_and_says_so() {
+async fn without_a_log_or_a_checkpoint_a_restart_is_empty() {
     let mut server = Server::start_new(&[("appendonly", "no"), ("shards", "2")]).await;
     write(&server, 0..100).await;
-    assert!(server.log().contains("no log: a restart is empty"), "{}", server.log());
+    assert!(server.log().contains("no log: a restart finds the last checkpoint, if any"), "{}", server.log());
     server.restart().await;
     assert_eq!(redis::cmd("DBSIZE").query_async::<i64>(&mut server.client().await).await.unwrap(), 0);
     write(&server, 0..100).await;

@@ -1,9 +1,11 @@
 //! One node on its own, as a stock client sees it: with one shard and with several, on both runtimes.
 
+mod checkpoints;
 mod commands;
 mod connections;
 mod durability;
 mod fred;
+mod groups;
 mod keyspace;
 mod load;
 mod logging;

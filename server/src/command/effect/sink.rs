@@ -53,6 +53,8 @@ pub struct EffectSink {
     /// Pushed effects are of use to somebody.
     is_active: bool,
     interest: Interest,
+    /// Effects pushed since the start, kept or not.
+    pushed: u64,
     bytes: Vec<u8>,
     groups: Vec<Group>,
 }
@@ -87,6 +89,11 @@ impl EffectSink {
         let result = change(&mut self.interest);
         self.is_active = self.is_recording || !self.interest.is_empty();
         result
+    }
+
+    /// How many effects there were since the start, recorded or not.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
     }
 
     /// Whether nothing was kept since the last [`Self::clear`].
@@ -124,6 +131,7 @@ impl EffectSink {
     /// Keeps an effect on keys of `slot` and `database`, if recording, and tells those who wait for it.
     #[inline]
     pub fn push(&mut self, slot: SlotId, database: Database, effect: Effect<'_>) {
+        self.pushed += 1;
         if !self.is_active {
             return;
         }

@@ -54,8 +54,9 @@ pub struct Faults {
 #[derive(Debug)]
 struct Disk {
     inodes: Vec<Inode>,
-    names: BTreeMap<PathBuf, Node>,
-    stable_names: BTreeMap<PathBuf, Node>,
+    names: Names,
+    stable_names: Names,
+    dirs: u64,
     name_changes: Vec<NameChange>,
     locks: BTreeSet<PathBuf>,
     faults: Faults,
@@ -68,13 +69,38 @@ struct Disk {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
-    Dir,
+    /// A directory, by its number: another of the same name is another one.
+    Dir(u64),
     File(usize),
+}
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    node: Node,
+    /// The directory that has the name.
+    parent: u64,
+}
+
+impl Entry {
+    fn dir(self) -> Option<u64> {
+        match self.node {
+            Node::Dir(number) => Some(number),
+            Node::File(_) => None,
+        }
+    }
+}
+
+type Names = BTreeMap<PathBuf, Entry>;
+
+/// The number of a directory that is there.
+fn dir_of(names: &Names, path: &Path) -> Option<u64> {
+    names.get(path).and_then(|entry| entry.dir())
 }
 
 #[derive(Clone, Debug)]
 enum NameChange {
-    Set(PathBuf, Node),
+    Set(PathBuf, Entry),
     Remove(PathBuf),
     Rename(PathBuf, PathBuf),
 }
@@ -85,12 +111,23 @@ impl NameChange {
         path.parent().unwrap_or(Path::new(""))
     }
 
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
+    /// The names that it is about.
+    fn names(&self) -> Vec<&Path> {
+        match self {
+            Self::Set(path, _) | Self::Remove(path) => vec![path],
+            Self::Rename(from, to) => vec![from, to],
+        }
+    }
+
+    fn apply(&self, names: &mut Names) {
         match self {
             Self::Set(path, node) => {
                 names.insert(path.clone(), *node);
             }
-            Self::Remove(path) => names.retain(|other, _| !other.starts_with(path)),
+            // A directory is empty when it is removed, and what another one of its name has is not its.
+            Self::Remove(path) => {
+                names.remove(path);
+            }
             Self::Rename(from, to) => {
                 if let Some(node) = names.remove(from) {
                     names.insert(to.clone(), node);
@@ -98,6 +135,19 @@ impl NameChange {
             }
         }
     }
+}
+
+/// The changes in groups that have no name in common, each in order.
+fn by_name<'a>(changes: &[&'a NameChange]) -> Vec<Vec<&'a NameChange>> {
+    let mut groups: Vec<Vec<&NameChange>> = Vec::new();
+    for change in changes {
+        let meets = |other: &&NameChange| other.names().iter().any(|name| change.names().contains(name));
+        let (met, rest): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.iter().any(meets));
+        groups = rest;
+        // (Of groups that meet here each kept its own order, and before this nothing depended on that of both.)
+        groups.push(met.into_iter().flatten().chain([*change]).collect());
+    }
+    groups
 }
 
 #[derive(Debug, Default)]
@@ -128,8 +178,9 @@ impl MemoryStorage {
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Disk {
             inodes: Vec::new(),
-            names: BTreeMap::from([(PathBuf::from("/"), Node::Dir)]),
-            stable_names: BTreeMap::from([(PathBuf::from("/"), Node::Dir)]),
+            names: BTreeMap::from([(PathBuf::from("/"), Entry { node: Node::Dir(0), parent: 0 })]),
+            stable_names: BTreeMap::from([(PathBuf::from("/"), Entry { node: Node::Dir(0), parent: 0 })]),
+            dirs: 1,
             name_changes: Vec::new(),
             locks: BTreeSet::new(),
             faults: Faults::default(),
@@ -144,6 +195,11 @@ impl MemoryStorage {
     /// Changes the faults that are shown from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.disk().faults = faults;
+    }
+
+    /// Changes some of the faults that are shown from now on.
+    pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.disk().faults);
     }
 
     /// How many changes were made: what [`Faults::die_after_changes`] counts.
@@ -194,7 +250,7 @@ impl MemoryStorage {
     /// All files, for tests that look at the whole.
     pub fn files(&self) -> Vec<PathBuf> {
         let disk = self.disk();
-        disk.names.iter().filter(|(_, node)| **node != Node::Dir).map(|(path, _)| path.clone()).collect()
+        disk.names.iter().filter(|(_, entry)| entry.dir().is_none()).map(|(path, _)| path.clone()).collect()
     }
 
     /// A separate copy in the same state, without the original's faults and locks.
@@ -206,6 +262,7 @@ impl MemoryStorage {
             to.names = disk.names.clone();
             to.stable_names = disk.names.clone();
             to.boot = disk.boot;
+            to.dirs = disk.dirs;
             to.inodes = disk.inodes.iter().map(Inode::synced_copy).collect();
         }
         copy
@@ -305,19 +362,25 @@ impl Disk {
 
     fn inode(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
-            Some(Node::File(inode)) => Ok(*inode),
-            Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
+            Some(Entry { node: Node::File(inode), .. }) => Ok(*inode),
+            Some(Entry { node: Node::Dir(_), .. }) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     fn rename_node(&mut self, change: NameChange) -> io::Result<()> {
-        if self.names.get(change.dir()) != Some(&Node::Dir) {
+        if dir_of(&self.names, change.dir()).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
         change.apply(&mut self.names);
         self.name_changes.push(change);
         Ok(())
+    }
+
+    fn set_name(&mut self, path: &Path, node: Node) -> io::Result<()> {
+        let parent = path.parent().and_then(|dir| dir_of(&self.names, dir));
+        let parent = parent.ok_or(io::ErrorKind::NotFound)?;
+        self.rename_node(NameChange::Set(path.to_owned(), Entry { node, parent }))
     }
 
     fn lose_names(&mut self) {
@@ -326,14 +389,19 @@ impl Disk {
         let mut names = std::mem::take(&mut self.stable_names);
         for dir in dirs {
             let of_dir: Vec<_> = changes.iter().filter(|change| change.dir() == dir).collect();
-            let kept = (roll(&mut self.dice) % (of_dir.len() as u64 + 1)) as usize;
-            of_dir[..kept].iter().for_each(|change| change.apply(&mut names));
+            // Some file systems keep the order of all changes of a directory, and some that of each name.
+            let is_ordered = roll(&mut self.dice).is_multiple_of(2);
+            let groups = if is_ordered { vec![of_dir] } else { by_name(&of_dir) };
+            for group in groups {
+                let kept = (roll(&mut self.dice) % (group.len() as u64 + 1)) as usize;
+                group[..kept].iter().for_each(|change| change.apply(&mut names));
+            }
         }
         // What is in a directory that did not survive is gone with it. Parents come before children.
-        let mut kept = BTreeMap::new();
-        for (path, node) in names {
-            if path.parent().is_none_or(|dir| kept.get(dir) == Some(&Node::Dir)) {
-                kept.insert(path, node);
+        let mut kept = Names::new();
+        for (path, entry) in names {
+            if path.parent().is_none_or(|dir| dir_of(&kept, dir) == Some(entry.parent)) {
+                kept.insert(path, entry);
             }
         }
         self.names = kept.clone();
@@ -437,18 +505,22 @@ impl Storage for MemoryStorage {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         let missing: Vec<_> = path.ancestors().filter(|dir| !disk.names.contains_key(*dir)).collect();
-        if missing.is_empty() && disk.names[path] != Node::Dir {
+        if missing.is_empty() && disk.names[path].dir().is_none() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         for dir in missing.into_iter().rev() {
-            disk.change(|disk| disk.rename_node(NameChange::Set(dir.to_owned(), Node::Dir)))?;
+            disk.change(|disk| {
+                let number = disk.dirs;
+                disk.dirs += 1;
+                disk.set_name(dir, Node::Dir(number))
+            })?;
         }
         Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = self.disk();
-        if disk.names.get(dir) != Some(&Node::Dir) {
+        if dir_of(&disk.names, dir).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
         let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
@@ -459,7 +531,7 @@ impl Storage for MemoryStorage {
         let inode = self.disk().change(|disk| {
             let inode = disk.inodes.len();
             disk.inodes.push(Inode::default());
-            disk.rename_node(NameChange::Set(path.to_owned(), Node::File(inode)))?;
+            disk.set_name(path, Node::File(inode))?;
             Ok(inode)
         })?;
         Ok(MemoryFile { disk: self.0.clone(), inode })

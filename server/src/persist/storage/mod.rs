@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub mod disk;
 pub mod memory;
@@ -65,9 +65,17 @@ pub trait Storage: Clone + Debug + Send + Sync + 'static {
     fn boot_id(&self) -> Option<String>;
 }
 
+/// The name under which the file of that name is written before it gets its own: its own, so that no two files, written on
+/// two threads, ever have the same.
+pub fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
 /// Puts `content` in place of the file at `path`, durably: after a crash there is the old or the new content.
 pub fn replace_file<S: Storage>(storage: &S, path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
+    let temporary = temporary(path);
     let file = storage.create_file(&temporary)?;
     write_all_at(&file, content, 0)?;
     file.sync_data()?;

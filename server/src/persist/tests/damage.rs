@@ -176,7 +176,7 @@ fn a_record_that_the_sink_refuses_is_named() {
     let mut sink = |header: RecordHeader, _: &[u8]| {
         if header.seq.0 == 1 { Err("no such thing".to_owned()) } else { Ok(()) }
     };
-    let error = read_log(&storage, Path::new(DIR), IDENTITY, LastEnd::SameBoot, &mut sink).unwrap_err();
+    let error = read_log(&storage, Path::new(DIR), IDENTITY, LastEnd::SameBoot, &[], &mut sink).unwrap_err();
     let expected = segment::SEGMENT_HEADER_BYTES as u64 + record(0).len() as u64;
     match error {
         RecoverError::Content { file, offset, reason } => {

@@ -41,7 +41,7 @@ fn read_all(dir: &MemoryDir) -> BTreeMap<SlotId, Vec<u64>> {
             content.entry(header.slot).or_default().push(header.seq.0);
             seen.take(header, payload)
         };
-        dir.shard_log(shard).read(&mut sink).unwrap();
+        dir.shard_log(shard).read(&[], &mut sink).unwrap();
     }
     content
 }
@@ -148,7 +148,7 @@ fn a_rewritten_log_says_what_the_one_before_said_of_its_starts() {
     let mut rewrite = dir.begin_rewrite(1, marks).unwrap();
     rewrite.logs[0].append(&record(0)).unwrap();
     drop(rewrite.commit(&mut dir).unwrap());
-    let report = dir.shard_log(ShardId(0)).read(&mut |_, _| Ok(())).unwrap();
+    let report = dir.shard_log(ShardId(0)).read(&[], &mut |_, _| Ok(())).unwrap();
     assert_eq!((report.marks, report.records), (marks, 1));
 }
 
@@ -256,10 +256,10 @@ fn a_whole_life_works_on_a_real_disk() {
         bytes += payload.len() as u64;
         Ok(())
     };
-    let (log, report) = dir.shard_log(ShardId(1)).open(&mut sink).unwrap();
+    let (log, report) = dir.shard_log(ShardId(1)).open(&[], &mut sink).unwrap();
     assert_eq!((found, report.records, report.torn), (1011, 1011, None));
     assert!(bytes > segment::SEGMENT_BYTES);
     log.close(&[]).unwrap();
-    let report = dir.shard_log(ShardId(1)).read(&mut |_, _| Ok(())).unwrap();
+    let report = dir.shard_log(ShardId(1)).read(&[], &mut |_, _| Ok(())).unwrap();
     assert_eq!(report.records, 1011);
 }

@@ -1,5 +1,6 @@
 //! Tests of logs and data directories as wholes, on storage that fails.
 
+mod checkpoint;
 mod crash;
 mod damage;
 mod directory;
@@ -67,14 +68,15 @@ fn open(
 ) -> Result<(Log<MemoryStorage>, LogReport, Vec<u64>), RecoverError> {
     let mut seen = Seen::default();
     let mut sink = |header, payload: &[u8]| seen.take(header, payload);
-    let (log, report) = open_log(storage.clone(), Path::new(DIR), IDENTITY, OPTIONS, last_end, &mut sink)?;
+    let (log, report) =
+        open_log(storage.clone(), Path::new(DIR), IDENTITY, OPTIONS, last_end, &[], &mut sink)?;
     assert_eq!(report.records, seen.0.len() as u64);
     Ok((log, report, seen.0))
 }
 
 fn read(storage: &MemoryStorage, last_end: LastEnd) -> Result<(LogReport, Vec<u64>), RecoverError> {
     let mut seen = Seen::default();
-    let report = read_log(storage, Path::new(DIR), IDENTITY, last_end, &mut |header, payload| {
+    let report = read_log(storage, Path::new(DIR), IDENTITY, last_end, &[], &mut |header, payload| {
         seen.take(header, payload)
     })?;
     Ok((report, seen.0))

@@ -107,3 +107,19 @@ fn a_failed_sync_is_reported_once_and_stops_the_log() {
     assert!(results.recv_timeout(PATIENCE).is_err());
     drop(syncer);
 }
+
+/// As checkpoints do. Whoever waits for that position is told by the sync thread, which then has nothing to sync itself.
+#[test]
+fn what_another_thread_has_synced_or_failed_to_is_told_as_well() {
+    let storage = MemoryStorage::new(1);
+    let mut log = create(&storage);
+    let (_syncer, results) = start(&log, LONG, SyncPolicy::No);
+    let end = log.append(&record(0)).unwrap();
+    assert_eq!(log.syncer().sync().unwrap(), end);
+    assert_eq!(results.recv_timeout(PATIENCE).unwrap().unwrap(), end);
+    log.append(&record(1)).unwrap();
+    storage.set_faults(Faults { fail_syncs: true, ..Faults::default() });
+    assert!(log.syncer().sync().is_err());
+    storage.set_faults(Faults::default());
+    assert!(results.recv_timeout(PATIENCE).unwrap().is_err());
+}

@@ -7,12 +7,14 @@ use std::time::Duration;
 use carousel_protocol::{Epoch, Incarnation, NodeId, Position, ShardId, SlotId};
 use futures::channel::oneshot;
 
+use super::checkpoint::CheckpointRequest;
 use crate::config::ClusterState;
 use crate::conn::remote::{RemoteBatch, Replies};
 use crate::control::accept::ClientPlace;
+use crate::load::OpenLog;
 use crate::metrics::ClientAddr;
 use crate::peer::hello::ShardLinkHello;
-use crate::persist::{DiskStorage, Log, LogPosition, SyncError};
+use crate::persist::{LogPosition, SyncError};
 use crate::shard::{Reservation, Shard};
 
 /// A message from another thread.
@@ -21,11 +23,13 @@ pub enum ToShard {
     Loaded {
         /// The state machine.
         core: Box<Shard>,
-        /// The log to append to, under `appendonly yes`.
-        log: Option<Log<DiskStorage>>,
+        /// The log to append to, under `appendonly yes`, and what was found in it.
+        log: Option<OpenLog>,
         /// Gets the outcome.
         reply: oneshot::Sender<std::io::Result<()>>,
     },
+    /// Take a checkpoint. At most one at a time.
+    Checkpoint(CheckpointRequest),
     /// Clients are served from now on, no more told that the node is loading.
     Open,
     /// A client was accepted.

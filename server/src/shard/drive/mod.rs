@@ -8,6 +8,7 @@
 //! * two tasks per link to a shard of another node ([`crate::peer::link`]).
 
 mod blocking;
+mod checkpoint;
 mod clients;
 mod errands;
 mod message;
@@ -25,6 +26,7 @@ use carousel_protocol::{Incarnation, ShardId, SlotId};
 use futures::channel::oneshot;
 
 pub(crate) use self::blocking::Call;
+pub use self::checkpoint::{CheckpointPlace, CheckpointRequest, Prepared};
 pub use self::message::{SealReports, ToShard};
 pub(crate) use self::transactions::Released;
 pub use self::transactions::Stopped;
@@ -39,9 +41,9 @@ use super::slot::{LinkId, PeerIndex};
 use crate::Now;
 use crate::conn::TimingSettings;
 use crate::control::{ControlRequest, ToControl};
+use crate::load::OpenLog;
 use crate::metrics::{NodeView, ShardMetrics};
 use crate::peer::link::{LinkIn, LinkOut};
-use crate::persist::{DiskStorage, Log};
 use crate::runtime::{Runtime, turns};
 use crate::settings::CrossSlot;
 
@@ -185,15 +187,23 @@ impl ShardHandle {
     }
 
     /// Goes on as the shard that was built from what is on disk.
-    fn take_over(&self, core: Shard, log: Option<Log<DiskStorage>>) -> std::io::Result<()> {
+    fn take_over(&self, core: Shard, log: Option<OpenLog>) -> std::io::Result<()> {
         let to_self = self.mailboxes[self.id.index()].clone();
         let policy = crate::boot::sync_policy(self.node.settings().appendfsync);
-        let journal =
-            log.map(|log| Journal::new(log, policy, move |synced| to_self.send(ToShard::Synced(synced))));
+        let on_sync = move |synced| to_self.send(ToShard::Synced(synced));
+        let journal = log.map(|(log, report)| Journal::new(log, &report, policy, on_sync));
         *self.log.borrow_mut() = journal.transpose()?;
         *self.core.borrow_mut() = core;
+        self.note_log_position();
         self.publish_metrics();
         Ok(())
+    }
+
+    /// The shard is to know where in the log its next record will be.
+    fn note_log_position(&self) {
+        if let Some(log) = self.log.borrow().as_ref() {
+            self.core.borrow_mut().set_log_position(log.next_position());
+        }
     }
 
     /// Any slot of this shard.
@@ -340,6 +350,9 @@ impl ShardHandle {
             ToShard::Loaded { core, log, reply } => {
                 let _ = reply.send(self.take_over(*core, log));
             }
+            ToShard::Checkpoint(request) => {
+                R::spawn(checkpoint::take::<R>(self.clone(), request));
+            }
             ToShard::Open => {
                 self.is_loading.set(false);
                 self.wake_waiting();
@@ -389,6 +402,7 @@ impl ShardHandle {
                 // Whether it is whole is read from what is published.
                 self.publish_metrics();
                 let noted = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.begin(incarnation));
+                self.note_log_position();
                 let _ = reply.send(noted);
                 self.seal_early_ones();
             }

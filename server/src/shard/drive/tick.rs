@@ -31,6 +31,12 @@ impl ShardHandle {
         self.metrics.transfer_bytes.set(core.counters.bytes_sent);
         self.metrics.freeing.set(store::waiting() as u64);
         self.metrics.longest_turn.note(turns::take_longest().as_nanos() as u64);
+        self.metrics.changes.set(core.changes());
+        if let Some(log) = self.log.borrow().as_ref() {
+            self.metrics.log_bytes.set(log.bytes_to_replay());
+            self.metrics.log_kept_bytes.set(log.kept_bytes());
+            self.metrics.checkpoint_bytes.set(log.checkpoint_bytes());
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl ShardHandle {
             .borrow_mut()
             .as_mut()
             .map_or(Ok(false), |log| log.append(&output.log, output.turn, !seals.is_empty()));
+        self.note_log_position();
         match log {
             Ok(syncs) => {
                 let unsynced = Unsynced { turn: output.turn, to_primaries: output.to_primaries, seals };
@@ -150,11 +151,11 @@ impl ShardHandle {
 
     /// Tries again what found no room on the disk.
     pub(super) fn retry_log(&self) {
-        if let Some(log) = self.log.borrow_mut().as_mut()
-            && let Err(error) = log.retry()
-        {
+        let retried = self.log.borrow_mut().as_mut().map_or(Ok(()), |log| log.retry());
+        if let Err(error) = retried {
             self.log_failed(&error);
         }
+        self.note_log_position();
     }
 
     /// This shard acknowledges nothing more, so it follows no one. Says so once: to the operator, and to the control

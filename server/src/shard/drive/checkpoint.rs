@@ -1,0 +1,313 @@
+//! A checkpoint of a shard, taken while it serves.
+//!
+//! The shard's thread walks its slots a little at a time and hands the records to a thread that lives as long as the
+//! checkpoint: that one writes, syncs, renames and removes. It is handed no more than it can write: the walk waits for
+//! it. When all of the walk is durable, and the log with it, whoever asked for the checkpoint hears of it. When all shards'
+//! are *prepared*, each *seals* its own: it waits until the transactions that hold slots have ended, and syncs its log.
+//! So whatever any of the checkpoints has of a transaction, every shard's log says that the transaction counts, and no
+//! power loss takes that away. When all are sealed, they are *published*.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use tokio::sync::mpsc;
+
+use super::ShardHandle;
+use crate::persist::{
+    CheckpointEnd, CheckpointHeader, CheckpointWriter, Cut, DiskStorage, LogSync, SyncError,
+};
+use crate::runtime::Runtime;
+use crate::shard::checkpoint::CheckpointStep;
+
+/// How long the walk takes of the shard's time at once: what it may add to the latency of a request.
+const SLICE_NS: u64 = 250_000;
+/// What it leaves to clients before it goes on.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Buffers on their way to the thread that writes, of some 64 KiB each. Few, because what they take is memory that keys may
+/// have to make room for.
+const BUFFERS_WAITING_MAX: usize = 8;
+/// Bytes that writers may make wait for a disk that does not take them; above that the checkpoint is given up.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Where a checkpoint goes.
+#[derive(Debug)]
+pub enum CheckpointPlace {
+    /// Beside the shard's log, which is cut when it counts.
+    Log {
+        /// Bytes of the log to be kept nevertheless.
+        retention: u64,
+    },
+    /// Into another directory: of a log that takes the place of what is on disk.
+    Beside {
+        /// The directory.
+        dir: PathBuf,
+        /// What the checkpoint begins with.
+        header: CheckpointHeader,
+    },
+}
+
+/// What a shard is asked for.
+#[derive(Debug)]
+pub struct CheckpointRequest {
+    /// Where it goes.
+    pub place: CheckpointPlace,
+    /// Told when all of it is durable and nothing of it counts.
+    pub prepared: oneshot::Sender<Result<Prepared, String>>,
+    /// Says that all shards' are prepared; dropped, it comes to nothing.
+    pub seal: oneshot::Receiver<()>,
+    /// Told when the log says all that the checkpoints build upon.
+    pub sealed: oneshot::Sender<Result<(), String>>,
+    /// Says that all shards' are sealed, so that it is to count; dropped, it comes to nothing.
+    pub publish: oneshot::Receiver<()>,
+    /// Told when it counts.
+    pub published: oneshot::Sender<Result<(), String>>,
+}
+
+/// A checkpoint that could count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prepared {
+    /// Its length.
+    pub bytes: u64,
+    /// Keys in it.
+    pub keys: u64,
+}
+
+/// What the writing thread is told.
+enum Order {
+    Write(Vec<u8>),
+    Finish { end: CheckpointEnd, reply: oneshot::Sender<Result<u64, String>> },
+    Sync(oneshot::Sender<Result<(), String>>),
+    Publish(oneshot::Sender<Result<(), String>>),
+    Cut { cut: Cut<DiskStorage>, reply: oneshot::Sender<()> },
+}
+
+/// The thread that writes, as the shard sees it.
+struct Writing {
+    orders: mpsc::Sender<Order>,
+    has_failed: Arc<AtomicBool>,
+}
+
+/// Takes the checkpoint.
+pub(super) async fn take<R: Runtime>(handle: Rc<ShardHandle>, request: CheckpointRequest) {
+    let CheckpointRequest { place, prepared, seal, sealed, publish, published } = request;
+    let retention = match &place {
+        CheckpointPlace::Log { retention } => Some(*retention),
+        CheckpointPlace::Beside { .. } => None,
+    };
+    let walked = walk::<R>(&handle, place).await;
+    handle.core.borrow_mut().end_checkpoint();
+    let (writing, end, bytes) = match walked {
+        Ok(walked) => walked,
+        Err(error) => {
+            // Nobody who asked is no reason to keep it.
+            let _ = prepared.send(Err(error));
+            return;
+        }
+    };
+    let is_wanted = prepared.send(Ok(Prepared { bytes, keys: end.extent.keys })).is_ok();
+    // Where nobody wants it any more, the thread, which gets no more orders, removes it.
+    if !is_wanted || seal.await.is_err() {
+        return;
+    }
+    wait_for_transactions::<R>(&handle).await;
+    let synced = writing.ask(Order::Sync).await.and_then(|outcome| outcome);
+    if sealed.send(synced).is_err() || publish.await.is_err() {
+        return;
+    }
+    let outcome = writing.ask(Order::Publish).await.and_then(|outcome| outcome);
+    if let (Ok(()), Some(retention)) = (&outcome, retention) {
+        let cut = handle.log.borrow_mut().as_mut().map(|log| log.cut(end, bytes, retention));
+        handle.publish_metrics();
+        if let Some(cut) = cut {
+            let _ = writing.ask(|reply| Order::Cut { cut, reply }).await;
+        }
+    }
+    let _ = published.send(outcome);
+}
+
+/// Waits until the transactions that hold slots have ended, and what they logged is written.
+async fn wait_for_transactions<R: Runtime>(handle: &Rc<ShardHandle>) {
+    let mut holders = handle.core.borrow().lock_holders();
+    while !holders.is_empty() {
+        R::sleep(PAUSE).await;
+        holders.retain(|transaction| handle.core.borrow().holds_lock(transaction));
+    }
+    let end = handle.core.borrow().log_position();
+    while handle.log.borrow().as_ref().is_some_and(|log| log.has_written(end) == Ok(false)) {
+        handle.touch();
+        R::sleep(PAUSE).await;
+    }
+}
+
+/// Walks all slots and makes what that gives durable.
+async fn walk<R: Runtime>(
+    handle: &Rc<ShardHandle>,
+    place: CheckpointPlace,
+) -> Result<(Writing, CheckpointEnd, u64), String> {
+    let started = {
+        let has_begun = handle.core.borrow().has_begun();
+        has_begun.then(|| handle.incarnation.get())
+    };
+    let (header, dir, log) = match place {
+        CheckpointPlace::Beside { dir, header } => (header, dir, None),
+        CheckpointPlace::Log { .. } => {
+            let mut log = handle.log.borrow_mut();
+            let log = log.as_mut().ok_or("the shard keeps no log")?;
+            let (header, dir) = log.begin_checkpoint(started);
+            (header, dir, Some(log.log_sync()))
+        }
+    };
+    let is_logged = log.is_some();
+    let writing = Writing::start(dir, header, log).map_err(|error| error.to_string())?;
+    handle.core.borrow_mut().begin_checkpoint();
+    let extent = loop {
+        if writing.has_failed.load(Ordering::Relaxed) {
+            return Err(writing.failure().await);
+        }
+        let until_ns = handle.now().mono_ns + SLICE_NS;
+        let mut last = None;
+        let mut chunks = Vec::new();
+        while last.is_none() && handle.now().mono_ns < until_ns {
+            match handle.core.borrow_mut().step_checkpoint() {
+                CheckpointStep::More(chunk) => chunks.push(chunk),
+                CheckpointStep::Last(chunk, extent) => {
+                    chunks.push(chunk);
+                    last = Some(extent);
+                }
+            }
+        }
+        for chunk in chunks.into_iter().filter(|chunk| !chunk.is_empty()) {
+            writing.send(Order::Write(chunk)).await?;
+        }
+        if let Some(extent) = last {
+            break extent;
+        }
+        if handle.core.borrow().checkpoint_bytes() > WAITING_BYTES_MAX {
+            return Err("the disk takes less than what is written meanwhile".into());
+        }
+        R::sleep(PAUSE).await;
+    };
+    // What the checkpoint has must be in the log, too, before it can count.
+    let end = loop {
+        match handle.log.borrow().as_ref().filter(|_| is_logged) {
+            None => break CheckpointEnd { extent, segment: 1 },
+            Some(log) if log.has_written(extent.end)? => break log.end_checkpoint(extent),
+            Some(_) => {}
+        }
+        handle.touch();
+        R::sleep(PAUSE).await;
+    };
+    let bytes = writing.ask(|reply| Order::Finish { end, reply }).await??;
+    Ok((writing, end, bytes))
+}
+
+impl Writing {
+    fn start(
+        dir: PathBuf,
+        header: CheckpointHeader,
+        log: Option<LogSync<DiskStorage>>,
+    ) -> std::io::Result<Self> {
+        let (orders, ordered) = mpsc::channel(BUFFERS_WAITING_MAX);
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let failed = has_failed.clone();
+        std::thread::Builder::new()
+            .name(format!("checkpoint-{}", header.identity.shard))
+            .spawn(move || write(ordered, &dir, header, log, &failed))?;
+        Ok(Self { orders, has_failed })
+    }
+
+    async fn send(&self, order: Order) -> Result<(), String> {
+        self.orders.send(order).await.map_err(|_| "the thread that writes it panicked".to_owned())
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        self.send(order(reply)).await?;
+        answer.await.map_err(|_| "the thread that writes it panicked".to_owned())
+    }
+
+    /// Why it failed.
+    async fn failure(&self) -> String {
+        self.ask(Order::Publish).await.map_or_else(|error| error, |failure| failure.err().unwrap_or_default())
+    }
+}
+
+/// The thread that writes.
+fn write(
+    mut orders: mpsc::Receiver<Order>,
+    dir: &std::path::Path,
+    header: CheckpointHeader,
+    log: Option<LogSync<DiskStorage>>,
+    has_failed: &AtomicBool,
+) {
+    let explain = |error: std::io::Error| format!("cannot write a checkpoint in {}: {error}", dir.display());
+    let mut writer = CheckpointWriter::create(DiskStorage, dir, header).map_err(explain);
+    let mut is_finished = false;
+    while let Some(order) = orders.blocking_recv() {
+        match order {
+            Order::Write(records) => {
+                if let Ok(open) = &mut writer
+                    && let Err(error) = open.write(&records)
+                {
+                    writer = fail(writer, explain(error));
+                }
+            }
+            Order::Finish { end, reply } => {
+                let outcome =
+                    match &mut writer {
+                        Ok(open) => open.finish(end, log.as_ref()).map(|()| open.bytes()).map_err(|error| {
+                            match error.downcast::<SyncError>() {
+                                Ok(error) => error.to_string(),
+                                Err(error) => explain(error),
+                            }
+                        }),
+                        Err(error) => Err(error.clone()),
+                    };
+                is_finished = outcome.is_ok();
+                if let Err(error) = &outcome {
+                    writer = fail(writer, error.clone());
+                }
+                let _ = reply.send(outcome);
+            }
+            Order::Sync(reply) => {
+                let synced = log.as_ref().map_or(Ok(()), |log| log.sync().map(|_| ()));
+                let _ = reply.send(synced.map_err(|error| error.to_string()));
+            }
+            Order::Publish(reply) => {
+                let gone = Err("it is published already".to_owned());
+                let outcome = match std::mem::replace(&mut writer, gone) {
+                    Ok(finished) if is_finished => finished.publish().map_err(explain),
+                    Ok(unfinished) => {
+                        writer = Ok(unfinished);
+                        Err("it is not finished".into())
+                    }
+                    Err(error) => Err(error),
+                };
+                let _ = reply.send(outcome);
+            }
+            Order::Cut { cut, reply } => {
+                if let Err(error) = cut.run() {
+                    tracing::warn!(%error, dir = %dir.display(), "cannot remove a part of the log; the next start will");
+                }
+                let _ = reply.send(());
+            }
+        }
+        has_failed.store(writer.is_err(), Ordering::Relaxed);
+    }
+    if let Ok(unwanted) = writer {
+        unwanted.abandon();
+    }
+}
+
+/// Gives its space back, and keeps why.
+fn fail(
+    writer: Result<CheckpointWriter<DiskStorage>, String>,
+    error: String,
+) -> Result<CheckpointWriter<DiskStorage>, String> {
+    let before = writer.map(CheckpointWriter::abandon);
+    Err(before.err().unwrap_or(error))
+}

@@ -102,7 +102,7 @@ impl fmt::Display for Database {
 }
 
 /// A core of a node. Slots go to shards by [`ShardId::of_slot`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default)]
 pub struct ShardId(pub u16);
 
 impl ShardId {

@@ -1,8 +1,8 @@
 //! The replies of one batch, and what they still wait for.
 
-use carousel_protocol::resp::{Version, encode_request};
-use carousel_protocol::{Database, ShardId};
+use carousel_protocol::ShardId;
 
+use super::errand::Errand;
 use crate::shard::{Hold, HoldState, Shard};
 
 /// Replies in request order; some may have to wait, some come from other shards.
@@ -14,8 +14,8 @@ pub(super) struct Batch {
     held: Vec<Held>,
     /// Replies that come from elsewhere, by where in `out` they belong.
     holes: Vec<Hole>,
-    /// Per shard, what was sent there and what came back.
-    pub(super) errands: Vec<Errand>,
+    /// Per shard, what is sent there and comes back.
+    pub(super) errands: Vec<Sent>,
 }
 
 /// A place between two replies.
@@ -41,47 +41,14 @@ struct Hole {
     reply: usize,
 }
 
-/// Requests of this batch for one other shard.
-pub(super) struct Errand {
+/// An errand of this batch to one other shard.
+pub(super) struct Sent {
     /// Whose.
     pub(super) shard: ShardId,
-    /// The requests, as RESP; between them a SELECT or a HELLO, which have no reply, where the database or the version
-    /// changes.
-    pub(super) requests: Vec<u8>,
-    /// The version that the first reply is written in.
-    pub(super) first_version: Version,
-    /// The version that the next reply is written in unless a HELLO comes before it.
-    version: Version,
-    /// The database that the next request is about unless a SELECT comes before it.
-    database: Database,
-    /// How many.
+    /// How many requests.
     count: usize,
-    /// The answers, once they are there.
-    pub(super) replies: Option<super::remote::Replies>,
-}
-
-impl Errand {
-    /// Adds a request on `database` by its arguments; returns which of the replies will be its own.
-    pub(super) fn add(&mut self, database: Database, args: &[&[u8]]) -> usize {
-        self.select(database);
-        encode_request(&mut self.requests, args);
-        self.count += 1;
-        self.count - 1
-    }
-
-    fn speak(&mut self, version: Version) {
-        if self.version != version {
-            self.version = version;
-            encode_request(&mut self.requests, &[b"HELLO", version.number().to_string().as_bytes()]);
-        }
-    }
-
-    fn select(&mut self, database: Database) {
-        if self.database != database {
-            self.database = database;
-            encode_request(&mut self.requests, &[b"SELECT", database.to_string().as_bytes()]);
-        }
-    }
+    /// `None` while it is away.
+    pub(super) errand: Option<Box<Errand>>,
 }
 
 /// What became of waiting for a batch.
@@ -106,11 +73,6 @@ impl Batch {
         self.held.push(Held { hold, start, end });
     }
 
-    /// A reply of an errand, by their indices, belongs at the present end of `out`.
-    pub(super) fn hole(&mut self, errand: usize, reply: usize) {
-        self.holes.push(Hole { at: self.out.len(), errand, reply });
-    }
-
     /// Where the next reply begins.
     pub(super) fn mark(&self) -> Mark {
         Mark { out: self.out.len(), held: self.held.len(), holes: self.holes.len() }
@@ -123,27 +85,27 @@ impl Batch {
         self.holes.truncate(mark.holes);
     }
 
-    /// The errand to `shard`, made on first use, for a request whose reply is written in this version.
-    pub(super) fn errand(&mut self, shard: ShardId, version: Version) -> usize {
-        if let Some(i) = self.errands.iter().position(|errand| errand.shard == shard) {
-            self.errands[i].speak(version);
-            return i;
-        }
-        self.errands.push(Errand {
-            shard,
-            requests: Vec::new(),
-            first_version: version,
-            version,
-            database: Database::MAIN,
-            count: 0,
-            replies: None,
+    /// A request goes with the errand to `shard`, which `begin` makes if there is none yet: its reply belongs at the present
+    /// end of `out`.
+    pub(super) fn send_along(
+        &mut self,
+        shard: ShardId,
+        begin: impl FnOnce() -> Box<Errand>,
+        add: impl FnOnce(&mut Errand) -> usize,
+    ) {
+        let errand = self.errands.iter().position(|sent| sent.shard == shard).unwrap_or_else(|| {
+            self.errands.push(Sent { shard, count: 0, errand: Some(begin()) });
+            self.errands.len() - 1
         });
-        self.errands.len() - 1
+        let sent = &mut self.errands[errand];
+        sent.count += 1;
+        let reply = add(sent.errand.as_mut().expect("errands leave when the batch ends"));
+        self.holes.push(Hole { at: self.out.len(), errand, reply });
     }
 
     /// Requests for other shards.
     pub(super) fn asked(&self) -> usize {
-        self.errands.iter().map(|errand| errand.count).sum()
+        self.errands.iter().map(|sent| sent.count).sum()
     }
 
     /// Nothing is to be waited for.
@@ -154,7 +116,7 @@ impl Batch {
 
     /// Looks whether everything may leave; once `overdue`, what is still held becomes an error that says so.
     pub(super) fn settle(&mut self, shard: &Shard, overdue: bool) -> Settled {
-        if self.errands.iter().any(|errand| errand.replies.is_none()) {
+        if self.errands.iter().any(|sent| sent.errand.is_none()) {
             return Settled::Unanswered;
         }
         // Released marks go from the front; what is lost stays until it is rewritten.
@@ -170,9 +132,8 @@ impl Batch {
     fn assemble(&mut self, shard: &Shard) {
         let failed: Vec<_> =
             self.held.drain(..).filter(|held| shard.hold_state(held.hold) != HoldState::Released).collect();
-        if failed.is_empty() && self.holes.is_empty() {
-            self.errands.clear();
-            return;
+        if failed.is_empty() {
+            return self.fill_holes();
         }
         let mut whole = Vec::with_capacity(self.out.len() + 256);
         let mut at = 0;
@@ -188,8 +149,7 @@ impl Batch {
                 let hole = holes.next().expect("peeked");
                 whole.extend_from_slice(&self.out[at..hole.at]);
                 at = hole.at;
-                let replies = self.errands[hole.errand].replies.as_ref().expect("settled");
-                whole.extend_from_slice(replies.get(hole.reply));
+                whole.extend_from_slice(reply_of(&self.errands, &hole));
             } else {
                 let held = failed.next().expect("peeked");
                 if held.start < at {
@@ -203,8 +163,27 @@ impl Batch {
         drop(holes);
         whole.extend_from_slice(&self.out[at..]);
         self.out = whole;
-        self.errands.clear();
     }
+
+    /// Puts the replies of other shards where they belong, from the last to the first, so that nothing moves twice.
+    fn fill_holes(&mut self) {
+        let mut from = self.out.len();
+        let bytes: usize = self.holes.iter().map(|hole| reply_of(&self.errands, hole).len()).sum();
+        self.out.resize(from + bytes, 0);
+        let mut to = self.out.len();
+        for hole in self.holes.drain(..).rev() {
+            let moved = from - hole.at;
+            self.out.copy_within(hole.at..from, to - moved);
+            let reply = reply_of(&self.errands, &hole);
+            (from, to) = (hole.at, to - moved - reply.len());
+            self.out[to..to + reply.len()].copy_from_slice(reply);
+        }
+        debug_assert_eq!(from, to, "what is before the first hole stays");
+    }
+}
+
+fn reply_of<'a>(errands: &'a [Sent], hole: &Hole) -> &'a [u8] {
+    errands[hole.errand].errand.as_ref().expect("settled").reply(hole.reply)
 }
 
 /// A reply that could not be confirmed: the outcome is unknown, never "failed".
@@ -275,7 +254,7 @@ mod tests {
         reply(&mut batch, "+PONG\r\n", &[]);
         let mark = batch.mark();
         reply(&mut batch, "+OK\r\n", &[Hold::Turn(0)]);
-        batch.hole(0, 0);
+        batch.send_along(ShardId(1), Default::default, |_| 0);
         batch.mute_since(mark);
         reply(&mut batch, ":1\r\n", &[]);
         assert_eq!(batch.settle(&shard, false), Settled::Yes);

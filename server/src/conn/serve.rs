@@ -369,7 +369,7 @@ impl Connection {
     ) -> ControlFlow<Pause> {
         let owner = self.handle.owner(slot);
         if owner != self.handle.id {
-            self.send_whole(owner, argv);
+            self.send_whole(owner, spec, slot, argv);
             return ControlFlow::Continue(());
         }
         self.run_request(now, self.request(spec, slot, argv))
@@ -417,7 +417,7 @@ impl Connection {
             return command(argv);
         }
         if owner != self.handle.id {
-            self.send_whole(owner, argv);
+            self.send_whole(owner, spec, slot, argv);
             return ControlFlow::Continue(());
         }
         self.run_across(now, self.request(spec, slot, argv), &slots)
@@ -447,11 +447,12 @@ impl Connection {
             return self.refuse(spec, text);
         }
         let owner = scatter::shard_of(spec, argv, self.handle.shard_count);
+        let slot = self.handle.first_slot();
         if owner != self.handle.id {
-            self.send_whole(owner, argv);
+            self.send_whole(owner, spec, slot, argv);
             return ControlFlow::Continue(());
         }
-        let request = self.request(spec, self.handle.first_slot(), argv);
+        let request = self.request(spec, slot, argv);
         let (start, out) = (self.batch.out.len(), &mut self.batch.out);
         let room = |bytes| self.handle.log_room(bytes);
         let result = self.handle.core.borrow_mut().execute_on_any(now, request, out, room);
@@ -500,12 +501,15 @@ impl Connection {
         self.refuse(spec, &refusal.into_text())
     }
 
-    /// A command of one other shard.
-    fn send_whole(&mut self, owner: ShardId, argv: Argv<'_>) {
-        let errand = self.batch.errand(owner, self.session.version);
-        let args: Vec<_> = argv.iter().collect();
-        let reply = self.batch.errands[errand].add(self.session.database, &args);
-        self.batch.hole(errand, reply);
+    /// A command of one other shard, whose first key is of `slot` if it has any.
+    fn send_whole(&mut self, owner: ShardId, spec: &'static CommandSpec, slot: SlotId, argv: Argv<'_>) {
+        let Self { handle, session, .. } = self;
+        let (database, version) = (session.database, session.version);
+        self.batch.send_along(
+            owner,
+            || handle.new_errand(session.id, session.counts_as_use),
+            |errand| errand.add(spec, slot, database, version, argv),
+        );
         // It is timed there.
         self.meter.is_not_here();
     }
@@ -555,15 +559,9 @@ impl Connection {
     }
 
     fn send_errands(&mut self) {
-        for i in 0..self.batch.errands.len() {
-            let requests = std::mem::take(&mut self.batch.errands[i].requests);
-            self.handle.send_errand(
-                self.batch.errands[i].shard,
-                self.session.id,
-                self.batch.errands[i].first_version,
-                self.session.counts_as_use,
-                requests,
-            );
+        for sent in &mut self.batch.errands {
+            let errand = sent.errand.take().expect("errands leave when the batch ends");
+            self.handle.send_errand(sent.shard, errand);
         }
     }
 
@@ -573,13 +571,16 @@ impl Connection {
             let overdue = self.handle.now().mono_ns >= deadline_ns;
             let settled = self.batch.settle(&self.handle.core.borrow(), overdue);
             match settled {
-                Settled::Yes => return,
+                Settled::Yes => {
+                    let done = self.batch.errands.drain(..).filter_map(|sent| sent.errand);
+                    done.for_each(|errand| self.handle.keep_errand(errand));
+                    return;
+                }
                 Settled::Held => self.handle.news().await,
                 Settled::Unanswered => {
-                    for (shard, replies) in self.handle.answers(self.session.id).await {
-                        let errand = self.batch.errands.iter_mut().find(|errand| errand.shard == shard);
-                        errand.expect("only asked shards answer").replies = Some(replies);
-                    }
+                    let (shard, errand) = self.handle.errand_back(self.session.id).await;
+                    let sent = self.batch.errands.iter_mut().find(|sent| sent.shard == shard);
+                    sent.expect("only asked shards answer").errand = Some(errand);
                 }
             }
         }

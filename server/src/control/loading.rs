@@ -60,7 +60,7 @@ pub(super) async fn load_shards(
     let holds_copies = cores.iter().any(Shard::holds_cluster_copies);
     let taken = cores.into_iter().zip(logs).zip(shards).map(|((core, log), shard)| {
         let (reply, taken) = oneshot::channel();
-        shard.send(ToShard::Loaded { core: Box::new(core), log, reply });
+        shard.send(ToShard::Loaded { core: Box::new(core), log: log.map(Box::new), reply });
         taken
     });
     for taken in join_all(taken).await {

@@ -1,110 +1,126 @@
-//! Requests that shards of one node send each other, and their answers.
+//! Requests that shards of one node send each other, and their replies.
 
 use std::cell::RefCell;
 use std::task::{Poll, Waker};
 
 use carousel_protocol::ShardId;
-use carousel_protocol::resp::Version;
 use hashbrown::HashMap;
 
 use super::{ShardHandle, ToShard};
-use crate::conn::remote::{Progress, RemoteBatch, Replies};
+use crate::command::KeyAt;
+use crate::conn::errand::{Errand, Progress};
+use crate::limits;
+
+/// Errands whose memory is kept for the next ones.
+const SPARE_MAX: usize = 256;
 
 /// What this shard does for others, and others for it.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "errands travel in their boxes")]
 pub(super) struct Errands {
-    /// Batches of other shards' connections that are not done.
-    asked: RefCell<Vec<RemoteBatch>>,
-    /// Answers to this shard's connections that have sent for any.
-    answers: RefCell<HashMap<u64, Answers>>,
+    /// Those of other shards' connections that are not done.
+    asked: RefCell<Vec<Box<Errand>>>,
+    /// This shard's own that have come back, by connection.
+    back: RefCell<HashMap<u64, Back>>,
+    spare: RefCell<Vec<Box<Errand>>>,
+    /// Memory for [`Errand::prefetch`].
+    keys: RefCell<Vec<KeyAt>>,
 }
 
 #[derive(Default)]
-struct Answers {
-    arrived: Vec<(ShardId, Replies)>,
+struct Back {
+    arrived: Vec<(ShardId, Box<Errand>)>,
     /// The connection's task, while it waits for more.
     waiter: Option<Waker>,
 }
 
 impl Errands {
     /// Another shard asks.
-    pub(super) fn accept(&self, batch: RemoteBatch) {
-        self.asked.borrow_mut().push(batch);
+    pub(super) fn accept(&self, errand: Box<Errand>) {
+        self.asked.borrow_mut().push(errand);
     }
 
-    /// Another shard has answered. The connection may be gone.
-    pub(super) fn answer(&self, connection: u64, shard: ShardId, replies: Replies) {
-        if let Some(answers) = self.answers.borrow_mut().get_mut(&connection) {
-            answers.arrived.push((shard, replies));
-            if let Some(waiter) = answers.waiter.take() {
-                waiter.wake();
-            }
+    /// An errand comes back from a shard. Returns it where its connection is gone.
+    pub(super) fn take_back(&self, shard: ShardId, errand: Box<Errand>) -> Option<Box<Errand>> {
+        let mut back = self.back.borrow_mut();
+        let Some(back) = back.get_mut(&errand.home().1) else { return Some(errand) };
+        back.arrived.push((shard, errand));
+        if let Some(waiter) = back.waiter.take() {
+            waiter.wake();
         }
+        None
     }
 
-    /// The connection has ended: nobody waits for its answers.
+    /// The connection has ended: nobody waits for its errands.
     pub(super) fn forget(&self, connection: u64) {
-        self.answers.borrow_mut().remove(&connection);
+        self.back.borrow_mut().remove(&connection);
     }
 }
 
 impl ShardHandle {
-    /// Sends requests to another shard of this node.
-    pub(crate) fn send_errand(
-        &self,
-        shard: ShardId,
-        connection: u64,
-        version: Version,
-        counts_as_use: bool,
-        requests: Vec<u8>,
-    ) {
-        self.errands.answers.borrow_mut().entry(connection).or_default();
-        self.mailboxes[shard.index()].send(ToShard::Batch(RemoteBatch::new(
-            self.id,
-            connection,
-            version,
-            counts_as_use,
-            requests,
-        )));
+    /// An errand for a connection of this shard, without requests yet.
+    pub(crate) fn new_errand(&self, connection: u64, counts_as_use: bool) -> Box<Errand> {
+        let mut errand = self.errands.spare.borrow_mut().pop().unwrap_or_default();
+        errand.begin(self.id, connection, counts_as_use);
+        errand
     }
 
-    /// Waits for answers of other shards to a connection that has sent for some: one or more that have arrived.
-    pub(crate) async fn answers(&self, connection: u64) -> Vec<(ShardId, Replies)> {
+    /// Keeps the memory of an errand that is done.
+    pub(crate) fn keep_errand(&self, errand: Box<Errand>) {
+        let mut spare = self.errands.spare.borrow_mut();
+        if spare.len() < SPARE_MAX && errand.kept_bytes() <= limits::CONNECTION_BUFFER_BYTES_KEPT {
+            spare.push(errand);
+        }
+    }
+
+    /// Sends an errand to another shard of this node.
+    pub(crate) fn send_errand(&self, shard: ShardId, errand: Box<Errand>) {
+        self.errands.back.borrow_mut().entry(errand.home().1).or_default();
+        self.mailboxes[shard.index()].send(ToShard::Errand(errand));
+    }
+
+    /// Waits until an errand of a connection that has sent one comes back; returns it, and whose answer it is.
+    pub(crate) async fn errand_back(&self, connection: u64) -> (ShardId, Box<Errand>) {
         std::future::poll_fn(|context| {
-            let mut answers = self.errands.answers.borrow_mut();
-            let answers = answers.get_mut(&connection).expect("it has sent for some");
-            if answers.arrived.is_empty() {
-                answers.waiter = Some(context.waker().clone());
-                return Poll::Pending;
+            let mut back = self.errands.back.borrow_mut();
+            let back = back.get_mut(&connection).expect("it has sent one");
+            match back.arrived.pop() {
+                Some(arrived) => Poll::Ready(arrived),
+                None => {
+                    back.waiter = Some(context.waker().clone());
+                    Poll::Pending
+                }
             }
-            Poll::Ready(std::mem::take(&mut answers.arrived))
         })
         .await
     }
 
     /// Goes on with other shards' requests.
     pub(super) fn advance_errands(&self) {
-        let mut batches = self.errands.asked.take();
-        if batches.is_empty() {
+        let mut asked = self.errands.asked.take();
+        if asked.is_empty() {
             return;
         }
         self.refresh_settings();
-        let now = self.now();
-        batches.retain_mut(|batch| {
+        let (now, mut waiting) = (self.now(), Vec::new());
+        for mut errand in asked.drain(..) {
             let progress = {
                 let mut core = self.core.borrow_mut();
+                if errand.is_new() {
+                    errand.prefetch(&core.tables, &mut self.errands.keys.borrow_mut());
+                }
                 let room = |bytes| self.log_room(bytes);
-                batch.advance(&mut core, now, self.park_ns(), self.hold_ns(), self, &room)
+                errand.advance(&mut core, now, self.park_ns(), self.hold_ns(), self, &room)
             };
             if progress == Progress::Waiting {
-                return true;
+                waiting.push(errand);
+                continue;
             }
-            let done =
-                std::mem::replace(batch, RemoteBatch::new(self.id, 0, Version::Resp2, true, Vec::new()));
-            let (to, connection, replies) = done.into_replies();
-            self.mailboxes[to.index()].send(ToShard::Replies { shard: self.id, connection, replies });
-            false
-        });
-        self.errands.asked.borrow_mut().append(&mut batches);
+            let (home, _) = errand.home();
+            self.mailboxes[home.index()].send(ToShard::Return { shard: self.id, errand });
+        }
+        let mut all = self.errands.asked.borrow_mut();
+        debug_assert!(all.is_empty(), "errands arrive between two turns of the loop");
+        *all = if waiting.is_empty() { asked } else { waiting };
     }
 }

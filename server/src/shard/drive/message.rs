@@ -9,7 +9,7 @@ use futures::channel::oneshot;
 
 use super::checkpoint::CheckpointRequest;
 use crate::config::ClusterState;
-use crate::conn::remote::{RemoteBatch, Replies};
+use crate::conn::errand::Errand;
 use crate::control::accept::ClientPlace;
 use crate::load::OpenLog;
 use crate::metrics::ClientAddr;
@@ -24,7 +24,7 @@ pub enum ToShard {
         /// The state machine.
         core: Box<Shard>,
         /// The log to append to, under `appendonly yes`, and what was found in it.
-        log: Option<OpenLog>,
+        log: Option<Box<OpenLog>>,
         /// Gets the outcome.
         reply: oneshot::Sender<std::io::Result<()>>,
     },
@@ -60,15 +60,13 @@ pub enum ToShard {
     /// Members that the node does not reach.
     Unreachable(Arc<BTreeSet<NodeId>>),
     /// Requests of another shard's connection.
-    Batch(RemoteBatch),
-    /// The answers to such requests.
-    Replies {
-        /// Who answers.
+    Errand(Box<Errand>),
+    /// An errand of this shard's that comes back, with the replies.
+    Return {
+        /// The shard that was asked.
         shard: ShardId,
-        /// Whose connection.
-        connection: u64,
-        /// The answers.
-        replies: Replies,
+        /// What comes back.
+        errand: Box<Errand>,
     },
     /// Something to do.
     Work(super::transactions::Work),

@@ -348,7 +348,7 @@ impl ShardHandle {
     fn deliver<R: Runtime>(self: &Rc<Self>, message: ToShard) {
         match message {
             ToShard::Loaded { core, log, reply } => {
-                let _ = reply.send(self.take_over(*core, log));
+                let _ = reply.send(self.take_over(*core, log.map(|log| *log)));
             }
             ToShard::Checkpoint(request) => {
                 R::spawn(checkpoint::take::<R>(self.clone(), request));
@@ -369,9 +369,11 @@ impl ShardHandle {
             }
             ToShard::Map { state, incarnation } => self.core.borrow_mut().apply_map(state, incarnation),
             ToShard::Unreachable(nodes) => self.core.borrow_mut().set_unreachable(nodes),
-            ToShard::Batch(batch) => self.errands.accept(batch),
-            ToShard::Replies { shard, connection, replies } => {
-                self.errands.answer(connection, shard, replies);
+            ToShard::Errand(errand) => self.errands.accept(errand),
+            ToShard::Return { shard, errand } => {
+                if let Some(nobodys) = self.errands.take_back(shard, errand) {
+                    self.keep_errand(nobodys);
+                }
             }
             ToShard::Work(work) => work(self),
             ToShard::Seal { epoch, slots, reply } => self.seal(epoch, slots, reply),

@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use carousel_protocol::ShardId;
 
 use crate::metrics::{Loading, NodeView};
-use crate::persist::transactions::{LogNotes, Note, Verdict, decide};
+use crate::persist::transactions::{Note, Verdict, decide};
 use crate::persist::{
     DataDir, DataDirError, DiskStorage, Log, LogMarks, LogReport, RecordHeader, RecordKind, append_record,
     record_bytes,
@@ -102,6 +102,11 @@ pub fn load(
             bytes as f64 / 1e6 / seconds.max(1e-3)
         );
     }
+    for (shard, log) in logs.iter_mut().enumerate() {
+        if let Some((log, _)) = log {
+            settle(log, verdict.settle.get(&ShardId(shard as u16)))?;
+        }
+    }
     if is_logged && !opens {
         logs = rewrite(&mut dir, &mut shards, marks)?;
     }
@@ -157,32 +162,22 @@ fn read_all(
 
 /// Finds out which transactions are complete, from the notes of all logs, which are read on a thread each.
 fn judge_transactions(dir: &DataDir<DiskStorage>) -> anyhow::Result<Verdict> {
-    let collect = |shard: ShardId| -> anyhow::Result<_> {
-        let mut notes = LogNotes::default();
-        dir.shard_log(shard).survey(&mut |position, header, payload| {
-            if matches!(header.kind, RecordKind::Begin | RecordKind::Commit | RecordKind::Settled) {
-                let note = Note::decode(payload).ok_or("a note of a transaction that is none")?;
-                notes.push(shard, position.0, note);
-            }
-            Ok(())
-        })?;
-        Ok(notes.into_notes().into_iter().map(move |(number, note)| (shard, number, note)))
-    };
-    std::thread::scope(|scope| {
-        let collect = &collect;
+    let read = |shard| Ok((shard, dir.shard_log(shard).notes()?));
+    let logs: anyhow::Result<Vec<_>> = std::thread::scope(|scope| {
+        let read = &read;
         let threads: Vec<_> =
-            (0..dir.layout().shards).map(|shard| scope.spawn(move || collect(ShardId(shard)))).collect();
-        let notes: anyhow::Result<Vec<_>> = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect();
-        let verdict = decide(notes?.into_iter().flatten());
-        let incomplete = verdict.voids.values().map(Vec::len).sum::<usize>();
-        if incomplete > 0 {
-            tracing::warn!(incomplete, "passing over transactions that the last process did not complete");
-        }
-        Ok(verdict)
-    })
+            (0..dir.layout().shards).map(|shard| scope.spawn(move || read(ShardId(shard)))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let verdict = decide(logs?);
+    let incomplete = verdict.voids.values().map(Vec::len).sum::<usize>();
+    if incomplete > 0 {
+        tracing::warn!(incomplete, "passing over transactions that the last process did not complete");
+    }
+    Ok(verdict)
 }
 
 fn read_shard(
@@ -211,8 +206,7 @@ fn read_shard(
     let mut reports = Vec::new();
     let voids = |log: ShardId| verdict.voids.get(&log).map_or(&[][..], Vec::as_slice);
     if opens {
-        let (mut opened, report) = dir.shard_log(id).open(voids(id), &mut sink)?;
-        settle(&mut opened, verdict.settle.get(&id))?;
+        let (opened, report) = dir.shard_log(id).open(voids(id), &mut sink)?;
         log = Some(opened);
         reports.push(report);
     } else {
@@ -227,8 +221,8 @@ fn read_shard(
     Ok(Part { shard, log, reports })
 }
 
-/// Writes into a log what was decided about its transactions, before anything else is: from now on their slots have
-/// other records.
+/// Writes into a log what was decided about its transactions: before anything else, because from now on their slots have
+/// other records, and after all logs are synced, because what counts by this must count wherever it is.
 fn settle(log: &mut Log<DiskStorage>, notes: Option<&Vec<Note>>) -> anyhow::Result<()> {
     let mut records = Vec::new();
     for note in notes.into_iter().flatten() {

@@ -30,8 +30,6 @@ pub enum Bug {
     CheckpointForgetsBuilding,
     /// A follower's checkpoint has no records that are logged and not applied.
     CheckpointForgetsPending,
-    /// A checkpoint counts before the log is synced up to its end.
-    CheckpointBeforeLog,
     /// The name of a checkpoint is not synced before the log is cut.
     CheckpointNameUnsynced,
 }

@@ -227,13 +227,12 @@ impl Coordinator {
         for wait in waits {
             outcome = outcome.and(wait.await.map_err(Stopped::from)?);
         }
-        if !wrote.is_empty() {
-            for &shard in &self.shards {
-                self.handle.post(shard, move |handle| {
-                    handle.core.borrow_mut().settle(id);
-                    handle.unlock(id);
-                });
-            }
+        if wrote.is_empty() {
+            return Ok(outcome);
+        }
+        match &outcome {
+            Ok(()) => self.unlock(),
+            Err(_) => self.handle.leave_in_doubt(id, &self.shards).await?,
         }
         Ok(outcome)
     }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use futures::future::join_all;
+use tokio::sync::mpsc;
 
 use super::accept::wall_clock;
 use super::request::SaveRequest;
 use crate::metrics::{CheckpointKind, NodeView};
 use crate::persist::{DataDir, DiskStorage, LogMarks, Rewrite};
-use crate::shard::drive::{CheckpointPlace, CheckpointRequest, Prepared, ToShard};
+use crate::shard::drive::{CheckpointPlace, CheckpointRequest, Prepared, Stage, ToShard};
 use crate::shard::mailbox::Sender;
 
 /// How long after a failure none is taken by itself: the first and the longest pause.
@@ -33,14 +34,8 @@ pub(super) struct Checkpoints {
     retry: Mutex<(Duration, Option<Instant>)>,
 }
 
-/// A shard's checkpoint that is ready to count.
-struct Ready {
-    prepared: Prepared,
-    seal: oneshot::Sender<()>,
-    sealed: oneshot::Receiver<Result<(), String>>,
-    publish: oneshot::Sender<()>,
-    published: oneshot::Receiver<Result<(), String>>,
-}
+/// Where a shard is asked for the stages of its checkpoint.
+type Stages = mpsc::UnboundedSender<(Stage, oneshot::Sender<Result<(), String>>)>;
 
 impl Checkpoints {
     pub(super) fn new(
@@ -177,8 +172,7 @@ impl Checkpoints {
 
     async fn take_beside_logs(&self) -> Result<Vec<Prepared>, String> {
         let retention = self.view.settings().log_retention_bytes;
-        let ready = self.prepare(self.shards.iter().map(|_| CheckpointPlace::Log { retention })).await?;
-        publish(ready).await
+        self.take_on_shards(self.shards.iter().map(|_| CheckpointPlace::Log { retention })).await
     }
 
     /// Checkpoints beside empty logs, in place of all that is on disk.
@@ -192,12 +186,7 @@ impl Checkpoints {
             dir: log.dir().to_owned(),
             header: log.begin_checkpoint(None),
         });
-        let ready = self.prepare(places).await;
-        let prepared = match ready {
-            Ok(ready) => publish(ready).await,
-            Err(error) => Err(error),
-        };
-        let switched = match prepared {
+        let switched = match self.take_on_shards(places).await {
             Ok(prepared) => {
                 let committed = self.on_dir(move |dir| rewrite.commit(dir).map(drop)).await?;
                 committed.map(|()| prepared).map_err(|error| error.to_string())
@@ -222,42 +211,39 @@ impl Checkpoints {
         acted.await.map_err(|error| error.to_string())
     }
 
-    /// Has every shard write its checkpoint. An error of one is an error, and none will count.
-    async fn prepare(&self, places: impl Iterator<Item = CheckpointPlace>) -> Result<Vec<Ready>, String> {
-        let asked = self.shards.iter().zip(places).map(|(shard, place)| {
-            let (prepared, is_prepared) = oneshot::channel();
-            let (seal, may_seal) = oneshot::channel();
-            let (sealed, is_sealed) = oneshot::channel();
-            let (publish, may_publish) = oneshot::channel();
-            let (published, is_published) = oneshot::channel();
-            shard.send(ToShard::Checkpoint(CheckpointRequest {
-                place,
-                prepared,
-                seal: may_seal,
-                sealed,
-                publish: may_publish,
-                published,
-            }));
-            async move {
-                let prepared = is_prepared.await.map_err(|_| "a shard has stopped".to_owned())??;
-                Ok(Ready { prepared, seal, sealed: is_sealed, publish, published: is_published })
-            }
-        });
-        join_all(asked).await.into_iter().collect()
+    /// Has every shard write its checkpoint, and lets them count when all are there. An error of one is an error, and none
+    /// counts, but where the very last stage fails.
+    async fn take_on_shards(
+        &self,
+        places: impl Iterator<Item = CheckpointPlace>,
+    ) -> Result<Vec<Prepared>, String> {
+        let (mut stages, mut prepared) = (Vec::new(), Vec::new());
+        for (shard, place) in self.shards.iter().zip(places) {
+            let (ask, asked) = mpsc::unbounded_channel();
+            let (done, is_done) = oneshot::channel();
+            shard.send(ToShard::Checkpoint(CheckpointRequest { place, prepared: done, stages: asked }));
+            stages.push(ask);
+            prepared.push(is_done);
+        }
+        let prepared = all(prepared).await?;
+        for stage in Stage::ALL {
+            all(stages.iter().map(|shard| ask(shard, stage))).await?;
+        }
+        Ok(prepared)
     }
 }
 
-/// Seals them, and lets them count when all are.
-async fn publish(ready: Vec<Ready>) -> Result<Vec<Prepared>, String> {
-    let stopped = |_| "a shard has stopped".to_owned();
-    let sealed = ready.into_iter().map(|Ready { prepared, seal, sealed, publish, published }| {
-        let _ = seal.send(());
-        async move { sealed.await.map_err(stopped)?.map(|()| (prepared, publish, published)) }
-    });
-    let sealed: Vec<_> = join_all(sealed).await.into_iter().collect::<Result<_, String>>()?;
-    let published = sealed.into_iter().map(|(prepared, publish, published)| {
-        let _ = publish.send(());
-        async move { published.await.map_err(stopped)?.map(|()| prepared) }
-    });
-    join_all(published).await.into_iter().collect()
+/// Asks a shard for a stage; one that has stopped drops the question.
+fn ask(shard: &Stages, stage: Stage) -> oneshot::Receiver<Result<(), String>> {
+    let (done, is_done) = oneshot::channel();
+    let _ = shard.send((stage, done));
+    is_done
+}
+
+/// Waits for what all shards say.
+async fn all<T>(
+    answers: impl IntoIterator<Item = oneshot::Receiver<Result<T, String>>>,
+) -> Result<Vec<T>, String> {
+    let answers = join_all(answers).await.into_iter();
+    answers.map(|answer| answer.map_err(|_| "a shard has stopped".to_owned())?).collect()
 }

@@ -12,15 +12,15 @@ use carousel_protocol::{Incarnation, NodeId, ShardId};
 
 use super::facts::Facts;
 use super::log::{Log, LogOptions};
+use super::record::RecordKind;
 use super::recover::{
     LastEnd, LogMarks, LogReport, RecordSink, RecoverError, log_bytes, open_log, read_log, survey_log,
 };
 use super::run::{RunRecord, RunState};
-use super::scan::LogVisitor;
 use super::segment::LogIdentity;
 use super::storage::{Storage, replace_file};
 use super::sync::SyncError;
-use super::transactions::Void;
+use super::transactions::{LogNotes, Note, Void};
 
 /// The version of the directory's layout that this build writes, and the only one it reads.
 pub const DATA_DIR_VERSION: u32 = 1;
@@ -434,9 +434,23 @@ impl<S: Storage> ShardLog<S> {
         read_log(&self.storage, &self.dir, self.identity, self.last_end, voids, sink)
     }
 
-    /// Gives `visit` its records, with their positions, before any is applied: see [`survey_log`].
-    pub fn survey(&self, visit: &mut LogVisitor<'_>) -> Result<(), RecoverError> {
-        survey_log(&self.storage, &self.dir, self.identity, self.last_end, visit)
+    /// What it says of transactions, which must be known of all logs before any is applied. Changes nothing.
+    pub fn notes(&self) -> Result<LogNotes, RecoverError> {
+        let mut notes = LogNotes::default();
+        survey_log(
+            &self.storage,
+            &self.dir,
+            self.identity,
+            self.last_end,
+            &mut |position, header, payload| {
+                if matches!(header.kind, RecordKind::Begin | RecordKind::Commit | RecordKind::Settled) {
+                    let note = Note::decode(payload).ok_or("a note of a transaction that is none")?;
+                    notes.push(self.identity.shard, position.0, note);
+                }
+                Ok(())
+            },
+        )?;
+        Ok(notes)
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use carousel_protocol::{Seq, SlotId};
 
 use super::record::{RecordHeader, RecordKind, decode_record, u32_at, u64_at};
-use super::segment::{SEGMENT_HEADER_BYTES, scan_records, segment_name};
+use super::segment::{LogPosition, SEGMENT_HEADER_BYTES, SegmentHeader, scan_records, segment_name};
 use super::storage::{Storage, replace_file};
 
 /// The version of the index that this build writes, and the only one it uses.
@@ -200,6 +200,8 @@ pub struct TailReader<S: Storage> {
     pub(super) storage: S,
     pub(super) dir: PathBuf,
     pub(super) salt: u64,
+    /// Records before this may not count.
+    pub(super) from: LogPosition,
     /// Numbers of the segments, ascending.
     pub(super) segments: Vec<u64>,
 }
@@ -213,7 +215,8 @@ pub struct SlotTail {
 
 impl<S: Storage> TailReader<S> {
     /// The slot's records from the one with that seq on, as far as full segments have them. `None` where these do not go
-    /// back so far, or where the slot's copy was dropped or replaced since. Blocks.
+    /// back so far, where the slot's copy was dropped or replaced since, or where a start since has passed over records: it
+    /// reads on behind itself only. Blocks.
     ///
     /// Reads the segments from the last one back, of each what its index names.
     ///
@@ -223,10 +226,15 @@ impl<S: Storage> TailReader<S> {
         let mut records = Vec::new();
         for number in self.segments.iter().rev() {
             let segment = self.storage.map(&self.dir.join(segment_name(*number)))?;
+            let Ok(SegmentHeader { base, .. }) = SegmentHeader::decode(&segment) else { return Ok(None) };
             for offset in self.offsets(*number, &segment, slot).into_iter().rev() {
                 let Ok(Some((header, _, bytes))) = decode_record(&segment[offset..]) else {
                     return Ok(None);
                 };
+                let position = LogPosition(base.0 + (offset - SEGMENT_HEADER_BYTES) as u64);
+                if position < self.from {
+                    return Ok(None);
+                }
                 match Found::of(&header, from) {
                     Found::Wanted => records.push(segment[offset..offset + bytes].to_vec()),
                     Found::First => {

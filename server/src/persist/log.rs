@@ -22,6 +22,7 @@ use super::segment::{
 };
 use super::storage::{Storage, StorageFile};
 use super::sync::{EVERY_SECOND, Progress, SyncError, SyncPolicy, Syncer, Unsynced};
+use crate::shard::checkpoint::CheckpointExtent;
 
 /// How a log is laid out on disk. The default is what servers use; tests take smaller segments.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,8 @@ pub struct Log<S: Storage> {
     unindexed: Vec<u64>,
     /// The number of the last checkpoint that was begun.
     checkpoint: u64,
+    /// Before this there are records that a start has passed over.
+    tails_from: LogPosition,
     unsynced: Arc<Unsynced<S>>,
     is_broken: bool,
 }
@@ -192,6 +195,7 @@ impl<S: Storage> Log<S> {
             sealed,
             unindexed: Vec::new(),
             checkpoint: 0,
+            tails_from: LogPosition(0),
             unsynced,
             is_broken: false,
         }
@@ -291,6 +295,16 @@ impl<S: Storage> Log<S> {
         self.checkpoint = number;
     }
 
+    /// Before this there are records that do not count: no slot's tail goes back so far.
+    pub(super) fn set_tails_from(&mut self, position: LogPosition) {
+        self.tails_from = position;
+    }
+
+    /// The end of a checkpoint with that extent.
+    pub fn end_checkpoint(&self, extent: CheckpointExtent) -> CheckpointEnd {
+        CheckpointEnd { extent, segment: self.segment_of(extent.replay_from), tails_from: self.tails_from }
+    }
+
     /// A full segment that has no index yet; to be given one on another thread.
     pub fn index_job(&mut self) -> Option<IndexJob<S>> {
         let number = self.unindexed.pop()?;
@@ -308,6 +322,7 @@ impl<S: Storage> Log<S> {
             storage: self.storage.clone(),
             dir: self.dir.clone(),
             salt: self.salt,
+            from: self.tails_from,
             segments: self.sealed.iter().map(|segment| segment.number).collect(),
         }
     }
@@ -334,7 +349,7 @@ impl<S: Storage> Log<S> {
     }
 
     /// The number of the segment that has the byte at `position`, or will have it.
-    pub fn segment_of(&self, position: LogPosition) -> u64 {
+    fn segment_of(&self, position: LogPosition) -> u64 {
         let sealed = self.sealed.iter().rev().find(|segment| segment.base <= position);
         let is_current = position >= self.current.base;
         sealed.filter(|_| !is_current).map_or(self.current.number, |segment| segment.number)

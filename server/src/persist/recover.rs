@@ -15,7 +15,7 @@ use super::index::lacks_index;
 use super::log::{Log, LogOptions};
 use super::record::{RecordHeader, RecordKind, append_record};
 use super::scan::{LogVisitor, Scan, find_segments};
-use super::segment::{LogIdentity, segment_name};
+use super::segment::{LogIdentity, LogPosition, segment_name};
 use super::storage::Storage;
 use super::transactions::Void;
 
@@ -312,6 +312,9 @@ pub fn open_log<S: Storage>(
     let unindexed = unindexed.filter(|number| lacks_index(&storage, dir, *number, scan.salt)).collect();
     let mut log = Log::from_parts(storage, dir, identity, options, scan.salt, segment, sealed);
     log.set_checkpoint(number);
+    let known = checkpoint.as_ref().map_or(LogPosition(0), |checkpoint| checkpoint.reach.end.tails_from);
+    let passed = voids.iter().map(|void| LogPosition(void.to).min(log.position())).max();
+    log.set_tails_from(known.max(passed.unwrap_or_default()));
     log.set_unindexed(unindexed);
     Ok((log, scan.report))
 }

@@ -47,7 +47,7 @@ pub(super) struct Scan {
 }
 
 /// Where the records of a log go, each with its position.
-pub type LogVisitor<'a> = dyn FnMut(LogPosition, RecordHeader, &[u8]) -> Result<(), String> + 'a;
+pub(super) type LogVisitor<'a> = dyn FnMut(LogPosition, RecordHeader, &[u8]) -> Result<(), String> + 'a;
 
 /// The numbers of a log's segments.
 #[derive(Clone, Debug)]

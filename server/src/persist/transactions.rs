@@ -1,12 +1,17 @@
 //! Which transactions of several slots or shards a restart finds complete.
 //!
 //! Between a transaction's [`Note::Begin`] in a log and its [`Note::Commit`] nobody else writes to its slots there. So a
-//! transaction that is not complete is taken out by passing over the records of its slots from its `Begin` on: there
-//! are no others. It is complete where each shard that it wrote on has its `Commit`, or any says that it
-//! [counts](Note::Settled).
+//! transaction that is not complete is taken out by passing over the records of its slots from its `Begin` on. It is
+//! complete where each shard that it wrote on has its `Commit`, or any says that it [counts](Note::SettledBefore).
 //!
-//! A power loss may take the end of one log and leave that of another. Then a later transaction may have been executed
-//! upon one that is taken out; it is taken out too, on all of its shards, and so on.
+//! A process that dies leaves all that it wrote, and gave back the slots of no transaction that was not complete: then
+//! nothing is passed over but the transaction itself. A power loss may take the end of one log and leave that of another.
+//! Then others may have written to the slots, and that goes with the transaction; a later transaction that was executed
+//! upon it is taken out too, on all of its shards, and so on. All of it was written after something that the disk had not
+//! been told to keep, so none of it was promised to survive.
+//!
+//! That a transaction counts is written to a log only when every shard has its `Commit` on stable storage. Otherwise a
+//! power loss could leave one log that says so, and another without its part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +56,12 @@ pub enum Note {
         /// Whether its records count.
         counts: bool,
     },
+    /// What has become of all that began in this log before that position: they count, but those of which a log says that
+    /// they don't.
+    SettledBefore {
+        /// Bytes of records before it.
+        position: u64,
+    },
 }
 
 impl Note {
@@ -65,7 +76,7 @@ impl Note {
         let kind = match self {
             Self::Begin { .. } => RecordKind::Begin,
             Self::Commit { .. } => RecordKind::Commit,
-            Self::Settled { .. } => RecordKind::Settled,
+            Self::Settled { .. } | Self::SettledBefore { .. } => RecordKind::Settled,
         };
         RecordHeader { kind, slot: const { SlotId::new(0).unwrap() }, epoch: Epoch(0), seq: Seq(0) }
     }
@@ -81,30 +92,30 @@ impl Note {
 pub struct Void {
     /// The slots; none are all of the log.
     pub slots: Vec<SlotId>,
-    /// The number of the first record to be passed over.
+    /// The position of the first record to be passed over.
     pub from: u64,
-    /// The number of the first record behind.
+    /// The position of the first record behind.
     pub to: u64,
 }
 
 impl Void {
-    /// Whether it passes over the record of that number, of that slot.
-    pub fn has(&self, number: u64, slot: SlotId) -> bool {
-        (self.from..self.to).contains(&number) && (self.slots.is_empty() || self.slots.contains(&slot))
+    /// Whether it passes over the record at that position, of that slot.
+    pub fn has(&self, position: u64, slot: SlotId) -> bool {
+        (self.from..self.to).contains(&position) && (self.slots.is_empty() || self.slots.contains(&slot))
     }
 }
 
-/// What one log says of transactions, with the number of each note's record among those of the log.
+/// What one log says of transactions, with the position of each note.
 #[derive(Default, Debug)]
 pub struct LogNotes {
     notes: Vec<(u64, Note)>,
-    /// Transactions that have begun, and of which it is not clear yet that they count.
+    /// Transactions that have begun, and of which this log does not say yet that they count.
     open: usize,
 }
 
 impl LogNotes {
-    /// Takes the note of the record of that number, of the log of `shard`.
-    pub fn push(&mut self, shard: ShardId, number: u64, note: Note) {
+    /// Takes the note at that position of the log of `shard`.
+    pub fn push(&mut self, shard: ShardId, at: u64, note: Note) {
         match &note {
             Note::Begin { .. } => self.open += 1,
             Note::Commit { transaction, shards } if shards == &[shard] => {
@@ -118,13 +129,14 @@ impl LogNotes {
             }
             Note::Commit { .. } => {}
             Note::Settled { .. } => self.open = self.open.saturating_sub(1),
+            Note::SettledBefore { position } => {
+                let later = || self.notes.iter().rev().take_while(|(at, _)| at >= position);
+                let begun = later().filter(|(_, note)| matches!(note, Note::Begin { .. })).count();
+                let alone = |note: &Note| matches!(note, Note::Commit { shards, .. } if shards == &[shard]);
+                self.open = begun.saturating_sub(later().filter(|(_, note)| alone(note)).count());
+            }
         }
-        self.notes.push((number, note));
-    }
-
-    /// The notes.
-    pub fn into_notes(self) -> Vec<(u64, Note)> {
-        self.notes
+        self.notes.push((at, note));
     }
 }
 
@@ -149,17 +161,30 @@ struct Transaction {
 struct Part {
     slots: Vec<SlotId>,
     begin: u64,
-    /// Where this log says what has become of it.
+    /// Where this log says what has become of it alone.
     settled: Option<u64>,
+    /// This log says that it counts, together with others.
+    is_before_settled: bool,
 }
 
-/// Decides from the notes of all logs, each with its log's shard and the number of its record, in the order of each log.
-pub fn decide(notes: impl IntoIterator<Item = (ShardId, u64, Note)>) -> Verdict {
+impl Part {
+    /// The log says for ever what has become of it.
+    fn is_known(&self) -> bool {
+        self.settled.is_some() || self.is_before_settled
+    }
+}
+
+/// Decides from the notes of all logs.
+pub fn decide(logs: impl IntoIterator<Item = (ShardId, LogNotes)>) -> Verdict {
     let mut transactions: BTreeMap<TransactionId, Transaction> = BTreeMap::new();
-    for (shard, number, note) in notes {
+    let mut settled_before: BTreeMap<ShardId, u64> = BTreeMap::new();
+    let notes = logs
+        .into_iter()
+        .flat_map(|(shard, notes)| notes.notes.into_iter().map(move |(at, note)| (shard, at, note)));
+    for (shard, at, note) in notes {
         match note {
             Note::Begin { transaction, slots } => {
-                let part = Part { slots, begin: number, settled: None };
+                let part = Part { slots, begin: at, settled: None, is_before_settled: false };
                 transactions.entry(transaction).or_default().parts.insert(shard, part);
             }
             Note::Commit { transaction, shards } => {
@@ -171,9 +196,21 @@ pub fn decide(notes: impl IntoIterator<Item = (ShardId, u64, Note)>) -> Verdict 
                 let known = transactions.entry(transaction).or_default();
                 known.counts = Some(counts);
                 if let Some(part) = known.parts.get_mut(&shard) {
-                    part.settled = Some(number);
+                    part.settled = Some(at);
                 }
             }
+            Note::SettledBefore { position } => {
+                let before = settled_before.entry(shard).or_default();
+                *before = position.max(*before);
+            }
+        }
+    }
+    for transaction in transactions.values_mut() {
+        for (shard, part) in &mut transaction.parts {
+            part.is_before_settled = settled_before.get(shard).is_some_and(|before| part.begin < *before);
+        }
+        if transaction.counts.is_none() && transaction.parts.values().any(|part| part.is_before_settled) {
+            transaction.counts = Some(true);
         }
     }
     let mut void: BTreeSet<TransactionId> = BTreeSet::new();
@@ -190,6 +227,7 @@ pub fn decide(notes: impl IntoIterator<Item = (ShardId, u64, Note)>) -> Verdict 
         void.insert(id);
     }
     let mut verdict = Verdict::default();
+    let mut counting: BTreeMap<ShardId, u64> = BTreeMap::new();
     for (id, transaction) in transactions {
         let counts = !void.contains(&id);
         // What a shard did alone is clear from its log, for ever.
@@ -199,12 +237,19 @@ pub fn decide(notes: impl IntoIterator<Item = (ShardId, u64, Note)>) -> Verdict 
                 let to = part.settled.unwrap_or(u64::MAX);
                 let void = Void { slots: part.slots, from: part.begin, to };
                 verdict.voids.entry(shard).or_default().push(void);
-            }
-            if part.settled.is_none() && !is_clear {
-                let note = Note::Settled { transaction: id, counts };
-                verdict.settle.entry(shard).or_default().push(note);
+                if part.settled.is_none() {
+                    let note = Note::Settled { transaction: id, counts };
+                    verdict.settle.entry(shard).or_default().push(note);
+                }
+            } else if !part.is_known() && !is_clear {
+                let last = counting.entry(shard).or_default();
+                *last = part.begin.max(*last);
             }
         }
+    }
+    for (shard, last) in counting {
+        // (Behind those that do not count, which it would cover.)
+        verdict.settle.entry(shard).or_default().push(Note::SettledBefore { position: last + 1 });
     }
     verdict
 }
@@ -260,13 +305,31 @@ mod tests {
 
     #[test]
     fn notes_read_back_and_nonsense_does_not() {
-        for (_, _, note) in [begin(0, 0, 1, &[1, 16383]), commit(0, 0, 2, &[0, 5]), settled(0, 0, 3, false)] {
+        for (_, _, note) in [
+            begin(0, 0, 1, &[1, 16383]),
+            commit(0, 0, 2, &[0, 5]),
+            settled(0, 0, 3, false),
+            settled_before(0, 0, 1 << 40),
+        ] {
             let mut bytes = Vec::new();
             note.encode(&mut bytes);
             assert_eq!(Note::decode(&bytes), Some(note));
             assert_eq!(Note::decode(&bytes[..bytes.len() - 1]), None);
         }
         assert_eq!(Note::decode(b"\x09"), None);
+    }
+
+    /// Decides from notes in the order of each log.
+    fn decide(notes: impl IntoIterator<Item = (ShardId, u64, Note)>) -> Verdict {
+        let mut logs: BTreeMap<ShardId, LogNotes> = BTreeMap::new();
+        for (shard, position, note) in notes {
+            logs.entry(shard).or_default().push(shard, position, note);
+        }
+        super::decide(logs)
+    }
+
+    fn settled_before(shard: u16, at: u64, position: u64) -> (ShardId, u64, Note) {
+        (ShardId(shard), at, Note::SettledBefore { position })
     }
 
     #[test]
@@ -279,7 +342,42 @@ mod tests {
         ];
         let verdict = decide(notes);
         assert_eq!(verdict.voids, BTreeMap::new());
-        assert_eq!(verdict.settle.len(), 2, "and from now on the logs say so by themselves");
+        // And from now on the logs say so by themselves.
+        let all_before = |position| vec![Note::SettledBefore { position }];
+        assert_eq!(
+            verdict.settle,
+            BTreeMap::from([(ShardId(0), all_before(11)), (ShardId(1), all_before(6))])
+        );
+    }
+
+    #[test]
+    fn what_began_before_a_position_counts_though_another_log_was_cut() {
+        let notes = [
+            begin(0, 10, 1, &[1]),
+            commit(0, 20, 1, &[0, 1]),
+            begin(0, 30, 2, &[2]),
+            commit(0, 40, 2, &[0, 1]),
+            settled_before(0, 50, 25),
+        ];
+        let verdict = decide(notes);
+        assert_eq!(verdict.voids, BTreeMap::from([(ShardId(0), vec![void(&[2], 30, u64::MAX)])]));
+        assert_eq!(verdict.settle[&ShardId(0)], [Note::Settled { transaction: id(2), counts: false }]);
+    }
+
+    #[test]
+    fn what_one_log_says_does_not_count_stays_out_whatever_is_settled_before_a_position() {
+        let notes = [
+            begin(0, 10, 1, &[1]),
+            settled(0, 20, 1, false),
+            settled_before(0, 22, 15),
+            begin(1, 10, 1, &[16]),
+            commit(1, 12, 1, &[0, 1]),
+            settled_before(1, 14, 11),
+        ];
+        let verdict = decide(notes);
+        let expected =
+            [(ShardId(0), vec![void(&[1], 10, 20)]), (ShardId(1), vec![void(&[16], 10, u64::MAX)])];
+        assert_eq!(verdict.voids, BTreeMap::from(expected));
     }
 
     #[test]
@@ -334,7 +432,7 @@ mod tests {
     #[test]
     fn what_a_shard_did_alone_is_remembered_only_behind_what_is_not_clear() {
         let mut notes = LogNotes::default();
-        let push = |notes: &mut LogNotes, (shard, number, note)| notes.push(shard, number, note);
+        let push = |notes: &mut LogNotes, (shard, position, note)| notes.push(shard, position, note);
         for number in 0..3 {
             push(&mut notes, begin(0, 2 * number, number, &[1, 2]));
             push(&mut notes, commit(0, 2 * number + 1, number, &[0]));
@@ -343,10 +441,10 @@ mod tests {
         push(&mut notes, commit(0, 7, 3, &[0, 1]));
         push(&mut notes, begin(0, 8, 4, &[1, 2]));
         push(&mut notes, commit(0, 9, 4, &[0]));
-        push(&mut notes, settled(0, 10, 3, true));
+        push(&mut notes, settled_before(0, 10, 8));
         push(&mut notes, begin(0, 11, 5, &[1, 2]));
         push(&mut notes, commit(0, 12, 5, &[0]));
-        let numbers: Vec<_> = notes.into_notes().iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, [6, 7, 8, 9, 10]);
+        let positions: Vec<_> = notes.notes.iter().map(|(position, _)| *position).collect();
+        assert_eq!(positions, [6, 7, 8, 9, 10]);
     }
 }

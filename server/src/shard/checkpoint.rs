@@ -10,13 +10,13 @@
 //! - Records that a follower has logged and not applied are given behind the table, as they are.
 //! - A copy that is being built beside the old one is not given: the log is kept from where its building began, and those
 //!   records are replayed from there.
-//! - A transaction that holds the slot may yet come to nothing. So the slot's walk ends only when it is given back.
+//! - A transaction that holds the slot may yet come to nothing. So nothing counts before all of them have ended; see
+//!   [`Stage`](super::drive::Stage).
 //! - A copy that is replaced or dropped while its slot is walked makes that slot begin anew.
 
 use bytes::Bytes;
 use carousel_protocol::{Epoch, Seq, SlotId};
 
-use super::slot::Serve;
 use super::{Shard, Standing};
 use crate::persist::record::{LogPosition, RecordHeader, RecordKind, append_record, append_record_with};
 use crate::planted::{Bug, is_planted};
@@ -118,7 +118,7 @@ impl Shard {
     }
 
     /// Where in the log the next record will be.
-    pub(crate) fn log_position(&self) -> LogPosition {
+    pub fn log_position(&self) -> LogPosition {
         if !self.options.log {
             return LogPosition(0);
         }
@@ -184,11 +184,6 @@ impl Shard {
             checkpoint.extent.keys += chunk.keys;
             for part in chunk.parts {
                 checkpoint.give_effects(id, slot.is_staged, self.slots[slot.index].last_seq, &part);
-            }
-            if slot.walk.is_done() && self.serve[slot.index] == Serve::Locked {
-                // A transaction may yet come to nothing: `unlock` ends the slot.
-                checkpoint.slot = Some(slot);
-                break;
             }
             if slot.walk.is_done() {
                 self.end_slot(&slot, &mut checkpoint);
@@ -273,17 +268,6 @@ impl Shard {
             let is_staged = slot.is_staged;
             checkpoint.give_effects(id, is_staged, last_seq, &passed);
         }
-    }
-
-    /// A transaction has given the slot back: if all of it has been given, that is what the checkpoint has.
-    pub(crate) fn checkpoint_unlocked(&mut self, index: usize) {
-        let Some(mut checkpoint) = self.checkpoint.take() else { return };
-        let is_it = |slot: &mut SlotWalk| slot.index == index && slot.walk.is_done();
-        if let Some(slot) = checkpoint.slot.take_if(is_it) {
-            self.end_slot(&slot, &mut checkpoint);
-            checkpoint.next += 1;
-        }
-        self.checkpoint = Some(checkpoint);
     }
 
     /// The slot's copy is another one now: if it is being walked, that begins anew.

@@ -5,6 +5,7 @@ use carousel_protocol::resp::{Argv, ReplyWriter, Version};
 use carousel_protocol::{Database, Seq, SlotId};
 
 use super::slot::Serve;
+use super::transaction::IN_DOUBT;
 use super::{Refusal, Shard, Standing};
 use crate::command::{Exec, LogRoom, execute};
 use crate::persist::record::RecordKind;
@@ -133,7 +134,7 @@ impl Shard {
         room: impl Room,
     ) -> Result<Vec<Hold>, Refusal> {
         if self.has_locks() && !self.is_acting() {
-            return Err(Refusal::Locked);
+            return Err(if self.has_doubts() { Refusal::Answer(IN_DOUBT.into()) } else { Refusal::Locked });
         }
         let mut taken = 0;
         if request.spec.flags.contains(Flags::WRITE) {

@@ -93,7 +93,7 @@ impl Journal {
 
     /// The end of a checkpoint with that extent.
     pub fn end_checkpoint(&self, extent: CheckpointExtent) -> CheckpointEnd {
-        CheckpointEnd { extent, segment: self.log.segment_of(extent.replay_from) }
+        self.log.end_checkpoint(extent)
     }
 
     /// A checkpoint counts from now on: what of the log may be removed.

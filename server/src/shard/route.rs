@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use carousel_protocol::{NodeId, SlotId};
 
 use super::slot::Serve;
+use super::transaction::IN_DOUBT;
 use super::{Shard, Standing};
 
 /// Why a shard does not execute a request now.
@@ -54,6 +55,7 @@ impl Shard {
             Serve::LeadingReadOnly => Err(Refusal::Park(NO_REPLICAS.into())),
             Serve::Waiting | Serve::Deposed => Err(Refusal::Park(TRY_AGAIN.into())),
             Serve::Locked if self.is_acting_on(slot) => Ok(()),
+            Serve::Locked if self.is_in_doubt(slot) => Err(Refusal::Answer(IN_DOUBT.into())),
             Serve::Locked => Err(Refusal::Locked),
             Serve::Frozen => Err(self.ask(slot)),
             Serve::Elsewhere => Err(self.moved(slot)),

@@ -8,7 +8,10 @@
 //! wait for each other: Gray and Reuter, *Transaction Processing*, 1993, chapter 7.)
 //!
 //! After a crash a transaction counts where each shard that it wrote on has its `Commit`; see
-//! [`crate::persist::transactions`].
+//! [`crate::persist::transactions`]. So a slot is given back only when every shard has written it (under `always`, synced it):
+//! whoever comes next may be promised that what it writes survives, which it does not where the transaction comes to
+//! nothing. Where a shard cannot write it, for want of room or because its log has failed, the transaction is *in doubt*,
+//! and its slots answer an error until it is written or the process ends.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +21,7 @@ use super::slot::Serve;
 use super::{Hold, Refusal, Room, Shard, Standing};
 use crate::Now;
 use crate::command::{EffectIter, Interest, KeyPlace, Trip, join_payloads};
-use crate::persist::record::RecordKind;
+use crate::persist::record::{LogPosition, RecordKind};
 use crate::persist::transactions::{Note, TransactionId};
 
 /// What a transaction wants to itself on one shard.
@@ -53,6 +56,8 @@ pub(crate) struct Locks {
     collecting: bool,
     /// The last number given to a transaction of this shard.
     last_number: u64,
+    /// Where in the log one began last that does not say yet that it counts.
+    unsettled: Option<LogPosition>,
 }
 
 struct HeldLock {
@@ -60,7 +65,13 @@ struct HeldLock {
     is_all: bool,
     /// The transaction has changed something here, and the log says that it began.
     has_begun: bool,
+    /// It has run, and a shard could not write that.
+    is_in_doubt: bool,
 }
+
+/// What requests on the slots of a transaction in doubt are answered.
+pub(crate) const IN_DOUBT: &str = "MISCONF A transaction that holds the slot could not be written to the log of every shard, \
+                                   see the server's log. Nothing was executed.";
 
 impl Shard {
     /// A name for a transaction that nobody has had.
@@ -91,7 +102,7 @@ impl Shard {
             self.serve[index] = Serve::Locked;
             self.locks.holders.insert(index, transaction);
         }
-        let held = HeldLock { indices, is_all: *wanted == Wanted::All, has_begun: false };
+        let held = HeldLock { indices, is_all: *wanted == Wanted::All, has_begun: false, is_in_doubt: false };
         assert!(self.locks.held.insert(transaction, held).is_none(), "a transaction locks a shard once");
         Ok(true)
     }
@@ -106,18 +117,38 @@ impl Shard {
                 self.refresh_serve(index);
                 self.advance_change(index);
             }
-            self.checkpoint_unlocked(index);
         }
         self.turn.news = true;
     }
 
+    /// The transaction has run, and not every shard can write that: until it is given back, whoever wants a slot of it gets an
+    /// error.
+    pub fn doubt(&mut self, transaction: TransactionId) {
+        if let Some(held) = self.locks.held.get_mut(&transaction) {
+            held.is_in_doubt = true;
+        }
+        // Those that wait for it are to look again.
+        self.turn.news = true;
+    }
+
+    /// Whether a transaction that is in doubt holds the slot.
+    pub(crate) fn is_in_doubt(&self, slot: SlotId) -> bool {
+        let holder = self.locks.holders.get(&self.index(slot));
+        holder.and_then(|holder| self.locks.held.get(holder)).is_some_and(|held| held.is_in_doubt)
+    }
+
+    /// Whether a transaction that is in doubt holds any slot.
+    pub fn has_doubts(&self) -> bool {
+        self.locks.held.values().any(|held| held.is_in_doubt)
+    }
+
     /// The transactions that hold slots here.
-    pub(crate) fn lock_holders(&self) -> Vec<TransactionId> {
+    pub fn lock_holders(&self) -> Vec<TransactionId> {
         self.locks.held.keys().copied().collect()
     }
 
     /// Whether a transaction holds slots here.
-    pub(crate) fn holds_lock(&self, transaction: &TransactionId) -> bool {
+    pub fn holds_lock(&self, transaction: &TransactionId) -> bool {
         self.locks.held.contains_key(transaction)
     }
 
@@ -225,6 +256,7 @@ impl Shard {
         }
         let slots = if held.is_all { Vec::new() } else { held.indices.clone() };
         let slots = slots.into_iter().map(|index| self.slot_at(index)).collect();
+        self.locks.unsettled = Some(self.log_position());
         self.log_transaction(&Note::Begin { transaction, slots });
     }
 
@@ -273,11 +305,14 @@ impl Shard {
         self.hold_of_turn()
     }
 
-    /// Logs that the transaction counts, whatever becomes of the logs of other shards: every shard has committed it.
-    pub fn settle(&mut self, transaction: TransactionId) {
-        if self.locks.held.get(&transaction).is_some_and(|held| held.has_begun) {
-            self.log_transaction(&Note::Settled { transaction, counts: true });
+    /// Logs that all transactions that began here before that position count: every shard that they wrote on has their
+    /// `Commit` on stable storage. Nothing, where no log would say otherwise.
+    pub fn settle_before(&mut self, position: LogPosition) {
+        let Some(last) = self.locks.unsettled else { return };
+        if last < position {
+            self.locks.unsettled = None;
         }
+        self.log_transaction(&Note::SettledBefore { position: position.0 });
     }
 
     fn log_transaction(&mut self, note: &Note) {
@@ -344,6 +379,23 @@ mod tests {
     }
 
     #[test]
+    fn the_slots_of_a_transaction_in_doubt_answer_an_error_until_it_is_over() {
+        let mut shard = lone_shard();
+        let (doubtful, other) = (shard.new_transaction(), shard.new_transaction());
+        assert_eq!(shard.try_lock(doubtful, &slots(&["a", "b"])), Ok(true));
+        assert_eq!(try_run(&mut shard, "GET a"), Err(Refusal::Locked), "it will be over soon");
+        shard.doubt(doubtful);
+        let in_doubt = || Refusal::Answer(IN_DOUBT.into());
+        for line in ["GET a", "SET b 1", "DBSIZE", "FLUSHALL"] {
+            assert_eq!(try_run(&mut shard, line), Err(in_doubt()), "{line}");
+        }
+        assert_eq!(shard.try_lock(other, &slots(&["b", "c"])), Err(in_doubt()));
+        assert_eq!(run(&mut shard, "SET c 1"), "+OK|");
+        shard.unlock(doubtful);
+        assert_eq!(run(&mut shard, "DBSIZE"), ":1|");
+    }
+
+    #[test]
     fn all_slots_can_be_locked_and_are_then_seen_by_who_has_them() {
         let mut shard = lone_shard();
         run(&mut shard, "MSET a 1 b 2");
@@ -371,9 +423,11 @@ mod tests {
         assert_eq!(logged(&mut shard), [], "it has only read");
         shard.act(id, |shard| ["INCR a", "INCR b"].map(|line| run(shard, line)));
         assert_eq!(shard.commit(id, &[ShardId(0), ShardId(1)]), Hold::Turn(shard.turn.number));
-        shard.settle(id);
         shard.unlock(id);
+        shard.settle_before(shard.log_position());
         assert_eq!(logged(&mut shard), [Begin, Effects, Effects, Commit, Settled]);
+        shard.settle_before(shard.log_position());
+        assert_eq!(logged(&mut shard), [], "the log says it already");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Commands by chance.
 
 use carousel_protocol::command_table::{CommandSpec, lookup};
-use carousel_protocol::resp::ArgRange;
+use carousel_protocol::resp::{ArgRange, Argv, Version};
 use carousel_protocol::{Database, SlotId, key_slot};
+use carousel_server::shard::Request;
 
 use crate::random::Rng;
 
@@ -12,7 +13,11 @@ const NAMES: u64 = 5;
 
 /// The slots of all keys.
 pub fn slots() -> Vec<SlotId> {
-    TAGS.iter().map(|tag| key_slot(format!("{{{tag}}}").as_bytes())).collect()
+    TAGS.iter().map(|tag| slot_of(tag)).collect()
+}
+
+fn slot_of(tag: &str) -> SlotId {
+    key_slot(format!("{{{tag}}}").as_bytes())
 }
 
 /// A request, as a connection has it.
@@ -25,6 +30,25 @@ pub struct Command {
     pub database: Database,
 }
 
+impl Command {
+    /// Its words.
+    pub fn argv(&self) -> Argv<'_> {
+        Argv::new(&self.buffer, &self.ranges)
+    }
+
+    /// As a connection hands it to the shard.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            spec: self.spec,
+            slot: self.key.as_ref().map_or(const { SlotId::new(0).unwrap() }, |key| key_slot(key)),
+            argv: self.argv(),
+            database: self.database,
+            version: Version::Resp2,
+            counts_as_use: true,
+        }
+    }
+}
+
 /// Some command at some time.
 pub fn command(rng: &mut Rng, unix_ms: u64) -> Command {
     let database =
@@ -35,6 +59,16 @@ pub fn command(rng: &mut Rng, unix_ms: u64) -> Command {
         _ => {}
     }
     let tag = rng.pick(&TAGS);
+    keyed(rng, unix_ms, tag, database)
+}
+
+/// Some command on a key of that slot.
+pub fn command_on(rng: &mut Rng, unix_ms: u64, slot: SlotId) -> Command {
+    let tag = TAGS.iter().position(|tag| slot_of(tag) == slot).expect("one of the slots");
+    keyed(rng, unix_ms, TAGS[tag], Database::MAIN)
+}
+
+fn keyed(rng: &mut Rng, unix_ms: u64, tag: &str, database: Database) -> Command {
     let number = rng.below(NAMES);
     let mut item = || match rng.below(12) {
         // Long enough for a big collection.

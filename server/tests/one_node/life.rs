@@ -1,36 +1,50 @@
 //! A process of the node, from its start to its end, and what is known of its disk from one to the next.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use carousel_protocol::resp::{Argv, Version};
 use carousel_protocol::{Incarnation, NodeId, Seq, ShardId, key_slot};
-use carousel_server::Now;
 use carousel_server::limits::ShardLimits;
 use carousel_server::persist::storage::memory::{Faults, MemoryStorage};
+use carousel_server::persist::transactions::{Note, decide};
 use carousel_server::persist::{
-    AppendError, CheckpointEnd, CheckpointWriter, DataDir, Log, LogMarks, LogOptions, RecordHeader,
-    append_clean_stop, append_record, append_start, decode_record,
+    DataDir, LogMarks, LogOptions, RecordHeader, append_clean_stop, append_record, append_start,
+    decode_record,
 };
-use carousel_server::shard::checkpoint::{CheckpointExtent, CheckpointStep};
-use carousel_server::shard::{Request, Shard, ShardOptions};
+use carousel_server::shard::{Shard, ShardOptions};
 use carousel_server::store;
 
-use crate::commands::command;
+use crate::checkpoints::Checkpoint;
+use crate::commands::{command, slots};
+use crate::history::History;
 use crate::random::Rng;
-use crate::state::{State, state_of};
+use crate::seat::{Died, Seat};
+use crate::state::states_of;
+use crate::transactions::Running;
 
 /// Small, so that logs have many segments.
 const OPTIONS: LogOptions = LogOptions { segment_bytes: 1500 };
 const DIR: &str = "/data";
 
-/// In which order a checkpoint counts and the log is cut.
+/// In which order things are done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    PublishFirst,
-    /// Planted.
+    /// As they should be; all others are planted.
+    Right,
+    /// A log is cut before its checkpoint counts.
     CutFirst,
+    /// A checkpoint counts before its log is synced.
+    LogUnsynced,
+    /// Checkpoints count without a word about the transactions that they have something of.
+    NotSettled,
+    /// Or while some of those have not ended.
+    NotSealed,
+    /// Transactions are said to count when not every log that says so is synced.
+    SettleUnsynced,
+    /// And that at once when they end.
+    SettleAtUnlock,
+    /// Slots are given back when not every shard has written the transaction's end.
+    UnlockEarly,
 }
 
 /// What happened in a run.
@@ -38,6 +52,8 @@ pub enum Order {
 pub struct Counts {
     pub commands: u64,
     pub refused: u64,
+    pub transactions: u64,
+    pub taken_out: u64,
     pub checkpoints: u64,
     pub failed_checkpoints: u64,
     pub cut: u64,
@@ -48,57 +64,31 @@ pub struct Counts {
     pub tails: u64,
 }
 
-/// What a shard's commands left, and what was promised of them.
-struct History {
-    /// First what the process found, then what each command, and each look for expired keys, left.
-    states: Vec<State>,
-    /// Everything up to here was written, and survives the process.
-    written: usize,
-    /// Everything up to here was synced, and survives the machine.
-    synced: usize,
-}
-
-struct Seat {
-    core: Shard,
-    log: Log<MemoryStorage>,
-    checkpoint: Option<Checkpoint>,
-}
-
-struct Checkpoint {
-    writer: CheckpointWriter<MemoryStorage>,
-    stage: Stage,
-}
-
-enum Stage {
-    Walking,
-    Walked(CheckpointExtent),
-    Finished(CheckpointEnd),
-}
-
 /// The disk, and what is known of it.
 pub struct World {
-    rng: Rng,
-    storage: MemoryStorage,
-    order: Order,
+    pub(crate) rng: Rng,
+    pub(crate) storage: MemoryStorage,
+    pub(crate) order: Order,
     print: bool,
-    unix_ms: u64,
-    incarnation: u64,
+    pub(crate) unix_ms: u64,
+    pub(crate) incarnation: u64,
     shards: u16,
-    /// By shard of the last process; none before the first.
-    histories: Vec<History>,
-    /// The machine lost power since.
-    lost_power: bool,
+    /// Of the last process.
+    pub(crate) history: History,
+    /// Of this process.
+    pub(crate) running: Vec<Running>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// Transactions end soon.
+    is_hasty: bool,
     pub hash: u64,
     pub counts: Counts,
 }
-
-/// The process is over.
-struct Died;
 
 impl World {
     pub fn new(seed: u64, order: Order, print: bool) -> Self {
         let mut rng = Rng::new(seed);
         let shards = rng.between(1, 3) as u16;
+        let nothing = slots().into_iter().map(|slot| (slot, Default::default())).collect();
         Self {
             storage: MemoryStorage::new(rng.next()),
             rng,
@@ -107,14 +97,16 @@ impl World {
             unix_ms: 1_000_000,
             incarnation: 0,
             shards,
-            histories: Vec::new(),
-            lost_power: false,
+            history: History::new(true, shards, nothing),
+            running: Vec::new(),
+            checkpoint: None,
+            is_hasty: true,
             hash: 0,
             counts: Counts::default(),
         }
     }
 
-    fn say(&mut self, text: std::fmt::Arguments<'_>) {
+    pub(crate) fn say(&mut self, text: std::fmt::Arguments<'_>) {
         let line = text.to_string();
         if self.print {
             eprintln!("{line}");
@@ -145,6 +137,7 @@ impl World {
             }
         };
         let steps = self.rng.between(20, 250);
+        self.is_hasty = !self.rng.one_in(4);
         if self.rng.one_in(2) {
             let left = self.rng.below(500);
             self.storage.set_faults(Faults { die_after_changes: Some(left), ..Faults::default() });
@@ -154,6 +147,8 @@ impl World {
                 break;
             }
         }
+        self.running.clear();
+        self.checkpoint = None;
         if !self.storage.is_dead() && self.rng.one_in(5) {
             self.storage.set_faults(Faults::default());
             self.stop(&mut dir, seats);
@@ -167,17 +162,13 @@ impl World {
 
     /// The end of a process, or of its machine.
     fn end(&mut self) {
-        self.lost_power = self.rng.one_in(2);
+        let lost_power = self.rng.one_in(2);
         self.counts.crashes += 1;
-        self.counts.power_losses += u64::from(self.lost_power);
-        let lost_power = self.lost_power;
+        self.counts.power_losses += u64::from(lost_power);
         self.say(format_args!("ends, power lost {lost_power}"));
+        self.history.ended(lost_power);
         if lost_power {
             self.storage.lose_power();
-            // Only what was synced is promised now, also to a start that is cut off by less.
-            for history in &mut self.histories {
-                history.written = history.synced;
-            }
         } else {
             self.storage.restart_process();
         }
@@ -190,14 +181,15 @@ impl World {
             DataDir::open(self.storage.clone(), Path::new(DIR), OPTIONS).map_err(|error| text(&error))?;
         let layout = dir.layout();
         let shard_count = self.shards;
-        let limits = ShardLimits { chunk_keys: 2, chunk_bytes: 40, ..ShardLimits::default() };
+        let (hash_seed, limits) =
+            (self.rng.next(), ShardLimits { chunk_keys: 2, chunk_bytes: 40, ..ShardLimits::default() });
         let mut shards: Vec<_> = (0..shard_count)
             .map(|id| {
                 Shard::new(ShardOptions {
                     id: ShardId(id),
                     shard_count,
                     me: NodeId([1; 20]),
-                    hash_seed: 77,
+                    hash_seed,
                     databases: 16,
                     log: true,
                     limits,
@@ -205,9 +197,15 @@ impl World {
                 })
             })
             .collect();
+        let mut notes = Vec::new();
+        for number in (0..layout.shards).map(ShardId) {
+            notes.push((number, dir.shard_log(number).notes().map_err(|error| text(&error))?));
+        }
+        let verdict = decide(notes);
         let (mut logs, mut marks) = (Vec::new(), Vec::new());
-        for number in 0..layout.shards {
-            let log = dir.shard_log(ShardId(number));
+        for number in (0..layout.shards).map(ShardId) {
+            let log = dir.shard_log(number);
+            let voids = verdict.voids.get(&number).map_or(&[][..], Vec::as_slice);
             let mut sink = |header: RecordHeader, payload: &[u8]| {
                 shards
                     .iter_mut()
@@ -215,17 +213,26 @@ impl World {
                     .map_err(|e| e.to_string())
             };
             let report = if layout.shards == shard_count {
-                let (log, report) = log.open(&[], &mut sink).map_err(|error| text(&error))?;
+                let (log, report) = log.open(voids, &mut sink).map_err(|error| text(&error))?;
                 logs.push(log);
                 report
             } else {
-                log.read(&[], &mut sink).map_err(|error| text(&error))?
+                log.read(voids, &mut sink).map_err(|error| text(&error))?
             };
             marks.push(report.marks);
         }
         while store::sweep(usize::MAX) {}
         shards.iter_mut().for_each(Shard::replay_done);
-        self.check(&shards)?;
+        let found = || shards.iter().flat_map(states_of).collect();
+        self.history.check(&found())?;
+        self.counts.taken_out += verdict.voids.values().map(|voids| voids.len() as u64).sum::<u64>();
+        for (log, number) in logs.iter_mut().zip((0..).map(ShardId)) {
+            let records = verdict.settle.get(&number).map(|notes| encode(notes)).unwrap_or_default();
+            if !records.is_empty() {
+                log.append(&records).map_err(|error| text(&error))?;
+                log.sync().map_err(|error| text(&error))?;
+            }
+        }
         let marks = LogMarks::agreed(marks);
         if layout.shards != shard_count {
             let mut rewrite = dir.begin_rewrite(shard_count, marks).map_err(|error| text(&error))?;
@@ -245,58 +252,22 @@ impl World {
         }
         dir.begin_run(Incarnation(self.incarnation), true, true).map_err(|error| text(&error))?;
         self.storage.set_faults(Faults::default());
-        self.histories = shards
-            .iter()
-            .map(|shard| History { states: vec![state_of(shard)], written: 0, synced: 0 })
-            .collect();
-        let keys: usize = self.histories.iter().map(|history| history.states[0].len()).sum();
-        self.say(format_args!("starts with {shard_count} shards and {keys} keys"));
-        let seats = shards.into_iter().zip(logs).map(|(mut core, log)| {
-            core.begin(true);
-            core.set_log_position(log.position());
-            Seat { core, log, checkpoint: None }
-        });
+        let is_always = self.rng.one_in(2);
+        self.history = History::new(is_always, shard_count, found());
+        let keys = self.history.keys();
+        self.say(format_args!("starts with {shard_count} shards and {keys} keys, always {is_always}"));
+        let seats = shards.into_iter().zip(logs).map(|(core, log)| Seat::new(core, log, is_always));
         Ok((dir, seats.collect()))
-    }
-
-    /// Every shard of the last process must have been found as one of its turns left it.
-    fn check(&self, shards: &[Shard]) -> Result<(), String> {
-        let found: State = shards.iter().flat_map(state_of).collect();
-        let known = self.histories.len() as u16;
-        if known == 0 {
-            return if found.is_empty() {
-                Ok(())
-            } else {
-                Err("there are keys before any was written".into())
-            };
-        }
-        for (number, history) in self.histories.iter().enumerate() {
-            let is_here = |key: &[u8]| ShardId::of_slot(key_slot(key), known).index() == number;
-            let here: State = found
-                .iter()
-                .filter(|(key, _)| is_here(&key.1))
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
-            let possible = &history.states[history.written..];
-            // A write that was cut off has left its first records: between two states, some slots are as one left them,
-            // and some as the other.
-            let is_between = || possible.windows(2).any(|pair| by_slot(&here, &pair[0], &pair[1]));
-            if !possible.contains(&here) && !is_between() {
-                let (written, all) = (history.written, history.states.len());
-                return Err(format!(
-                    "shard {number} is as none of its commands {written}..{all} left it: {here:#?}\ninstead of {:#?}",
-                    history.states[written]
-                ));
-            }
-        }
-        Ok(())
     }
 
     fn step(&mut self, seats: &mut [Seat]) -> Result<(), Died> {
         let at = self.rng.index(seats.len());
         match self.rng.below(100) {
-            0..=59 => self.turn(seats, at),
-            60..=66 => self.sync(&mut seats[at], at),
+            0..=34 => self.turn(seats, at),
+            // Some clients are slow.
+            35..=59 if self.is_hasty || self.rng.one_in(8) => self.transaction(seats),
+            35..=59 => Ok(()),
+            60..=66 => self.sync(&mut seats[at], at).map(drop),
             67..=70 => {
                 // The thread that indexes runs whenever it likes.
                 if let Some(job) = seats[at].log.index_job()
@@ -308,7 +279,7 @@ impl World {
                 self.read_tail(&seats[at]);
                 Ok(())
             }
-            71..=96 => self.go_on_with_checkpoint(&mut seats[at], at),
+            71..=96 => self.go_on_with_checkpoint(seats),
             97 => {
                 // Room for some segments, or all there is.
                 let space_left = self.rng.one_in(2).then(|| self.rng.below(6000));
@@ -348,176 +319,88 @@ impl World {
 
     /// Some commands, and the end of their turn.
     fn turn(&mut self, seats: &mut [Seat], at: usize) -> Result<(), Died> {
-        let now = Now { mono_ns: self.unix_ms * 1_000_000, unix_ms: self.unix_ms };
+        let now = self.now();
+        let count = seats.len() as u16;
         for _ in 0..self.rng.between(1, 4) {
             let command = command(&mut self.rng, self.unix_ms);
-            let argv = Argv::new(&command.buffer, &command.ranges);
-            let owner = command
-                .key
-                .as_ref()
-                .map_or(at, |key| ShardId::of_slot(key_slot(key), seats.len() as u16).index());
+            let owner = command.key.as_ref().map_or(at, |key| ShardId::of_slot(key_slot(key), count).index());
             if owner != at {
                 continue;
             }
-            let Seat { core, log, .. } = &mut seats[at];
-            let log = RefCell::new(log);
-            let room = |bytes: usize| log.borrow_mut().reserve(bytes).map_err(|_| "MISCONF no room");
-            let slot =
-                command.key.as_ref().map_or(carousel_protocol::SlotId::new(0).unwrap(), |key| key_slot(key));
-            let request = Request {
-                spec: command.spec,
-                slot,
-                argv,
-                database: command.database,
-                version: Version::Resp2,
-                counts_as_use: true,
-            };
+            let seat = RefCell::new(&mut seats[at]);
+            // (What executes has the shard, and only what makes room has its log.)
+            let mut has_room = seat.borrow().is_written();
             let mut reply = Vec::new();
-            let done = match &command.key {
-                Some(_) => core.execute(now, request, &mut reply, room).map(drop),
-                None => core.execute_on_any(now, request, &mut reply, room).map(drop),
+            let done = {
+                let Seat { core, log, .. } = &mut **seat.borrow_mut();
+                let log = RefCell::new(log);
+                let room = |bytes: usize| match has_room && log.borrow_mut().reserve(bytes).is_ok() {
+                    true => Ok(()),
+                    false => Err("MISCONF no room"),
+                };
+                match &command.key {
+                    Some(_) => core.execute(now, command.request(), &mut reply, room).map(drop),
+                    None => core.execute_on_any(now, command.request(), &mut reply, room).map(drop),
+                }
             };
+            has_room &= done.is_ok();
             if self.print {
-                let words: Vec<_> = argv.iter().map(String::from_utf8_lossy).collect();
-                eprintln!(
-                    "  {:?} {words:?}: {}",
-                    command.database,
-                    String::from_utf8_lossy(&reply).trim_end()
-                );
+                let words: Vec<_> = command.argv().iter().map(String::from_utf8_lossy).collect();
+                let reply = String::from_utf8_lossy(&reply);
+                eprintln!("  {:?} {words:?}: {} {done:?}", command.database, reply.trim_end());
             }
             self.counts.commands += 1;
-            self.counts.refused += u64::from(done.is_err());
-            let left = state_of(&seats[at].core);
-            self.histories[at].states.push(left);
-        }
-        let seat = &mut seats[at];
-        if self.rng.one_in(4) && seat.log.reserve(seat.core.turn_log_bytes() + 2000).is_ok() {
-            seat.core.expire(now, 100);
-        }
-        while store::sweep(usize::MAX) {}
-        let output = seat.core.end_turn(now);
-        let records = output.log.concat();
-        let history = &mut self.histories[at];
-        history.states.push(state_of(&seat.core));
-        if !records.is_empty() {
-            match seat.log.append(&records) {
-                Ok(_) => {}
-                Err(AppendError::NoSpace { path }) => {
-                    panic!("room was reserved in {}", path.display());
-                }
-                Err(_) => return Err(Died),
+            self.counts.refused += u64::from(!has_room);
+            // What is about all keys is one, whatever slots it changes.
+            let transaction = command.key.is_none().then(|| self.history.begin());
+            let states = states_of(&seats[at].core);
+            let slots: Vec<_> = states.keys().copied().collect();
+            self.history.note(states, transaction);
+            if let Some(transaction) = transaction.filter(|_| done.is_ok()) {
+                self.history.wrote(transaction, at);
+                self.history.commit(transaction, at, &slots);
             }
         }
-        history.written = history.states.len() - 1;
-        seat.core.set_log_position(seat.log.position());
-        seat.core.durable(output.turn);
-        let (bytes, keys) = (records.len(), history.states[history.written].len());
-        self.say(format_args!("shard {at} writes {bytes} bytes, has {keys} keys"));
+        let seat = &mut seats[at];
+        if self.rng.one_in(4) && seat.room(seat.core.turn_log_bytes() + 2000).is_ok() {
+            seat.core.expire(now, 100);
+            self.history.note(states_of(&seat.core), None);
+        }
+        self.end_turn(seats, at)
+    }
+
+    /// What the shard has done goes into its log.
+    pub(crate) fn end_turn(&mut self, seats: &mut [Seat], at: usize) -> Result<(), Died> {
+        while store::sweep(usize::MAX) {}
+        // (Ending a turn may make a slot writable again, and what that makes is part of what the next turn ends.)
+        let is_written = seats[at].end_turn(self.now())?;
+        if is_written {
+            self.history.appended(at);
+        }
+        let position = seats[at].log.position().0;
+        self.say(format_args!("shard {at} has written up to {position}, all: {is_written}"));
         Ok(())
     }
 
-    fn sync(&mut self, seat: &mut Seat, at: usize) -> Result<(), Died> {
-        if seat.log.sync().is_err() {
+    pub(crate) fn sync(&mut self, seat: &mut Seat, at: usize) -> Result<(), Died> {
+        if seat.sync().is_err() {
             self.counts.failed_syncs += 1;
             return Err(Died);
         }
-        self.histories[at].synced = self.histories[at].written;
+        self.history.synced(at);
         self.say(format_args!("shard {at} synced"));
         Ok(())
-    }
-
-    /// As `shard::drive::checkpoint` and the thread that it writes with, one operation at a time.
-    fn go_on_with_checkpoint(&mut self, seat: &mut Seat, at: usize) -> Result<(), Died> {
-        let Some(Checkpoint { mut writer, stage }) = seat.checkpoint.take() else {
-            let header = seat.log.begin_checkpoint(Some(Incarnation(self.incarnation)));
-            let storage = self.storage.clone();
-            let Ok(writer) = CheckpointWriter::create(storage, seat.log.dir(), header) else {
-                return self.checkpoint_failed(seat, at, None);
-            };
-            seat.core.begin_checkpoint();
-            seat.checkpoint = Some(Checkpoint { writer, stage: Stage::Walking });
-            return Ok(());
-        };
-        let stage = match stage {
-            Stage::Walking => {
-                let mut walked = None;
-                for _ in 0..self.rng.between(1, 300) {
-                    let (records, last) = match seat.core.step_checkpoint() {
-                        CheckpointStep::More(records) => (records, None),
-                        CheckpointStep::Last(records, extent) => (records, Some(extent)),
-                    };
-                    if writer.write(&records).is_err() {
-                        return self.checkpoint_failed(seat, at, Some(writer));
-                    }
-                    if last.is_some() {
-                        walked = last;
-                        break;
-                    }
-                }
-                walked.map_or(Stage::Walking, Stage::Walked)
-            }
-            // Turns end at once here.
-            Stage::Walked(extent) => {
-                assert!(seat.log.position() >= extent.end);
-                let end = CheckpointEnd { extent, segment: seat.log.segment_of(extent.replay_from) };
-                let written = self.histories[at].written;
-                if writer.finish(end, Some(&seat.log.syncer())).is_err() {
-                    let failed = seat.log.progress().has_failed();
-                    self.counts.failed_syncs += u64::from(failed);
-                    self.checkpoint_failed(seat, at, Some(writer))?;
-                    return if failed { Err(Died) } else { Ok(()) };
-                }
-                if seat.log.progress().synced() == seat.log.position() {
-                    self.histories[at].synced = written;
-                }
-                Stage::Finished(end)
-            }
-            Stage::Finished(end) => {
-                let retention = self.rng.pick(&[0, 0, 3000]);
-                if self.order == Order::CutFirst {
-                    seat.log.cut(end, retention).run().map_err(|_| Died)?;
-                }
-                if writer.publish().is_err() {
-                    self.counts.failed_checkpoints += 1;
-                    return if self.storage.is_dead() { Err(Died) } else { Ok(()) };
-                }
-                let removed = seat.log.cut(end, retention).run().map_err(|_| Died)?;
-                self.counts.cut += removed as u64;
-                self.counts.checkpoints += 1;
-                self.say(format_args!(
-                    "shard {at} has a checkpoint of {} keys, cuts {removed}",
-                    end.extent.keys
-                ));
-                return Ok(());
-            }
-        };
-        seat.checkpoint = Some(Checkpoint { writer, stage });
-        Ok(())
-    }
-
-    fn checkpoint_failed(
-        &mut self,
-        seat: &mut Seat,
-        at: usize,
-        writer: Option<CheckpointWriter<MemoryStorage>>,
-    ) -> Result<(), Died> {
-        seat.core.end_checkpoint();
-        if let Some(writer) = writer {
-            writer.abandon();
-        }
-        self.counts.failed_checkpoints += 1;
-        self.say(format_args!("shard {at} has no checkpoint"));
-        if self.storage.is_dead() { Err(Died) } else { Ok(()) }
     }
 
     fn stop(&mut self, dir: &mut DataDir<MemoryStorage>, seats: Vec<Seat>) {
         let mut clean = true;
         for (at, seat) in seats.into_iter().enumerate() {
-            let mut last = Vec::new();
+            let (log, mut last) = seat.into_rest(self.now());
             append_clean_stop(&mut last, Incarnation(self.incarnation));
-            let closed = seat.log.close(&last).is_ok();
+            let closed = log.close(&last).is_ok();
             if closed {
-                self.histories[at].synced = self.histories[at].written;
+                self.history.appended(at);
+                self.history.synced(at);
             }
             clean &= closed;
         }
@@ -526,18 +409,13 @@ impl World {
     }
 }
 
-/// Is every slot of `found` as one of the two states has it?
-fn by_slot(found: &State, before: &State, after: &State) -> bool {
-    let slots: BTreeSet<_> = [found, before, after]
-        .into_iter()
-        .flat_map(|state| state.keys().map(|key| key_slot(&key.1)))
-        .collect();
-    slots.into_iter().all(|slot| {
-        let of = |state: &State| -> State {
-            let here = state.iter().filter(|(key, _)| key_slot(&key.1) == slot);
-            here.map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
-        let found = of(found);
-        found == of(before) || found == of(after)
-    })
+/// The notes as records.
+fn encode(notes: &[Note]) -> Vec<u8> {
+    let mut records = Vec::new();
+    for note in notes {
+        let mut payload = Vec::new();
+        note.encode(&mut payload);
+        append_record(&mut records, &note.header(), &payload);
+    }
+    records
 }

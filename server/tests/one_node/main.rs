@@ -1,8 +1,8 @@
 //! One node on a disk that fails: its shards, logs, checkpoints and data directory, driven as `load`, `shard::drive` and
 //! `control::checkpoint` drive them, in one thread, on storage in memory that loses what was not synced, tears writes,
 //! runs full and fails syncs. Processes die in the middle of any change of the disk, machines lose power, and the next
-//! start, perhaps with another number of shards, must find every key as some turn left it that is not older than what
-//! was promised.
+//! start, perhaps with another number of shards, must find every slot as some command left it that is not older than what
+//! was promised, and every transaction over several shards wholly or not at all.
 //!
 //! Everything follows from a seed. A failing one prints how to run it again:
 //!
@@ -10,12 +10,16 @@
 //! CAROUSEL_NODE_SEED=17 CAROUSEL_NODE_TRACE=1 cargo test -p carousel-server --test one_node one_seed -- --nocapture
 //! ```
 
+mod checkpoints;
 mod commands;
+mod history;
 mod life;
 #[path = "../simulator/random.rs"]
 #[allow(dead_code, reason = "shared with another simulator")]
 mod random;
+mod seat;
 mod state;
+mod transactions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,17 +41,17 @@ struct Outcome {
 enum Plant {
     Nothing,
     Core(Bug),
-    CutBeforeCheckpoint,
+    Order(Order),
 }
 
 fn run(seed: u64, planted: Plant, print: bool) -> Result<Outcome, String> {
     plant(match planted {
         Plant::Core(bug) => Some(bug),
-        Plant::Nothing | Plant::CutBeforeCheckpoint => None,
+        Plant::Nothing | Plant::Order(_) => None,
     });
     let order = match planted {
-        Plant::CutBeforeCheckpoint => Order::CutFirst,
-        Plant::Nothing | Plant::Core(_) => Order::PublishFirst,
+        Plant::Order(order) => order,
+        Plant::Nothing | Plant::Core(_) => Order::Right,
     };
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed, order, print);
@@ -115,6 +119,8 @@ fn seeds_are_busy() {
     };
     mean("commands", |counts| counts.commands, 300);
     mean("refused for want of room", |counts| counts.refused, 1);
+    mean("transactions over several shards", |counts| counts.transactions, 10);
+    mean("transactions taken out", |counts| counts.taken_out, 1);
     mean("checkpoints", |counts| counts.checkpoints, 8);
     mean("checkpoints that failed", |counts| counts.failed_checkpoints, 1);
     mean("segments cut", |counts| counts.cut, 5);
@@ -126,14 +132,15 @@ fn seeds_are_busy() {
 }
 
 fn is_found(planted: Plant) {
-    let found = (1..=300).find_map(|seed| run(seed, planted, false).err().map(|why| (seed, why)));
+    let found = (1..=setting("CAROUSEL_NODE_SEEDS").unwrap_or(300))
+        .find_map(|seed| run(seed, planted, false).err().map(|why| (seed, why)));
     let (seed, why) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
     eprintln!("{planted:?} is found by seed {seed}: {why}");
 }
 
 #[test]
 fn a_log_cut_before_its_checkpoint_counts_is_found() {
-    is_found(Plant::CutBeforeCheckpoint);
+    is_found(Plant::Order(Order::CutFirst));
 }
 
 #[test]
@@ -143,10 +150,35 @@ fn a_checkpoint_whose_name_is_not_synced_is_found() {
 
 #[test]
 fn a_checkpoint_that_counts_before_the_log_is_synced_is_found() {
-    is_found(Plant::Core(Bug::CheckpointBeforeLog));
+    is_found(Plant::Order(Order::LogUnsynced));
 }
 
 #[test]
 fn a_checkpoint_that_misses_what_writers_do_meanwhile_is_found() {
     is_found(Plant::Core(Bug::CheckpointMissesTail));
+}
+
+#[test]
+fn checkpoints_that_say_nothing_of_their_transactions_are_found() {
+    is_found(Plant::Order(Order::NotSettled));
+}
+
+#[test]
+fn transactions_that_count_before_every_log_is_synced_are_found() {
+    is_found(Plant::Order(Order::SettleUnsynced));
+}
+
+#[test]
+fn transactions_that_count_as_soon_as_they_end_are_found() {
+    is_found(Plant::Order(Order::SettleAtUnlock));
+}
+
+#[test]
+fn slots_that_are_given_back_early_are_found() {
+    is_found(Plant::Order(Order::UnlockEarly));
+}
+
+#[test]
+fn checkpoints_that_count_before_their_transactions_have_ended_are_found() {
+    is_found(Plant::Order(Order::NotSealed));
 }

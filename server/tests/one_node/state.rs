@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use carousel_protocol::{Database, ShardId};
+use carousel_protocol::{Database, ShardId, SlotId};
 use carousel_server::shard::Shard;
 use carousel_server::store::{EntryRef, Value};
 
-/// Keys of all databases, and what each holds.
-pub type State = BTreeMap<(Database, Vec<u8>), String>;
+/// A slot's keys of all databases, and what each holds.
+pub type SlotState = BTreeMap<(Database, Vec<u8>), String>;
 
-/// What the shard holds.
-pub fn state_of(shard: &Shard) -> State {
-    let mut state = State::new();
+/// What the shard holds, by slot: of those that commands have keys of, and all others are empty.
+pub fn states_of(shard: &Shard) -> BTreeMap<SlotId, SlotState> {
     let mut slots = crate::commands::slots();
-    // All others are empty: no command has a key of theirs.
     slots.retain(|slot| ShardId::of_slot(*slot, shard.tables.local_slots().shard_count()) == shard.id());
-    for slot in slots {
+    let state = |slot| {
+        let mut state = SlotState::new();
         for (database, table) in shard.tables.tables_of(slot) {
             for entry in table.iter() {
                 state.insert((database, entry.key().to_vec()), content(entry));
             }
         }
-    }
-    state
+        state
+    };
+    slots.into_iter().map(|slot| (slot, state(slot))).collect()
 }
 
 fn content(entry: EntryRef<'_>) -> String {

@@ -90,7 +90,7 @@ impl Plant {
                 &[(Plan, 10), (Kill, 20), (AddNode, 2)]
             }
             Self::Core(Bug::CheckpointForgetsPending) => &[(Kill, 20), (Isolate, 5)],
-            Self::Core(Bug::CheckpointBeforeLog | Bug::CheckpointNameUnsynced) => {
+            Self::Core(Bug::CheckpointNameUnsynced) => {
                 unreachable!("storage is not simulated here")
             }
             Self::RestartReusesEpoch => &[(Kill, 10)],

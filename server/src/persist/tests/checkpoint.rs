@@ -23,9 +23,9 @@ fn checkpoint(log: &mut Log<MemoryStorage>, count: u64, retention: u64) {
     }
     writer.write(&records).unwrap();
     let extent = CheckpointExtent { replay_from: end, end, records: 2 * count, keys: count };
-    let segment = log.segment_of(end);
-    let end = CheckpointEnd { extent, segment };
-    writer.finish(end, Some(&log.syncer())).unwrap();
+    let end = log.end_checkpoint(extent);
+    writer.finish(end).unwrap();
+    log.sync().unwrap();
     writer.publish().unwrap();
     log.cut(end, retention).run().unwrap();
 }
@@ -175,8 +175,9 @@ fn a_checkpoint_that_ends_with_its_segment_keeps_it() {
     let mut writer = CheckpointWriter::create(storage.clone(), log.dir(), header).unwrap();
     let position = log.position();
     let extent = CheckpointExtent { replay_from: position, end: position, records: 0, keys: 0 };
-    let end = CheckpointEnd { extent, segment: log.segment_of(position) };
-    writer.finish(end, Some(&log.syncer())).unwrap();
+    let end = log.end_checkpoint(extent);
+    writer.finish(end).unwrap();
+    log.sync().unwrap();
     while storage.files().iter().filter(|file| file.extension().is_some_and(|e| e == "log")).count() < 2 {
         log.append(&records(4..16)).unwrap();
     }
@@ -302,8 +303,9 @@ fn a_checkpoint_and_the_index_of_a_segment_do_not_get_in_each_others_way() {
     }
     let end = log.position();
     let extent = CheckpointExtent { replay_from: end, end, records: 0, keys: 0 };
-    let end = CheckpointEnd { extent, segment: log.segment_of(end) };
-    writer.finish(end, Some(&log.syncer())).unwrap();
+    let end = log.end_checkpoint(extent);
+    writer.finish(end).unwrap();
+    log.sync().unwrap();
     writer.publish().unwrap();
     let names = storage.list(Path::new(DIR)).unwrap();
     assert!(["0000000001.checkpoint", "0000000001.index"].iter().all(|name| names.contains(&(*name).into())));

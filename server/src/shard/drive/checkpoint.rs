@@ -2,10 +2,9 @@
 //!
 //! The shard's thread walks its slots a little at a time and hands the records to a thread that lives as long as the
 //! checkpoint: that one writes, syncs, renames and removes. It is handed no more than it can write: the walk waits for
-//! it. When all of the walk is durable, and the log with it, whoever asked for the checkpoint hears of it. When all shards'
-//! are *prepared*, each *seals* its own: it waits until the transactions that hold slots have ended, and syncs its log.
-//! So whatever any of the checkpoints has of a transaction, every shard's log says that the transaction counts, and no
-//! power loss takes that away. When all are sealed, they are *published*.
+//! it. When all of the walk is durable, the checkpoint is *prepared*, and whoever asked for it hears of
+//! that. What follows is done in [stages](Stage), each by all shards before any begins the next: so that whatever any of the
+//! checkpoints has of a transaction, each shard's log says that it counts, before any log is cut that says why.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -18,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::ShardHandle;
 use crate::persist::{
-    CheckpointEnd, CheckpointHeader, CheckpointWriter, Cut, DiskStorage, LogSync, SyncError,
+    CheckpointEnd, CheckpointHeader, CheckpointWriter, Cut, DiskStorage, LogPosition, LogSync,
 };
 use crate::runtime::Runtime;
 use crate::shard::checkpoint::CheckpointStep;
@@ -30,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Buffers on their way to the thread that writes, of some 64 KiB each. Few, because what they take is memory that keys may
 /// have to make room for.
 const BUFFERS_WAITING_MAX: usize = 8;
+/// How long a checkpoint waits for the transactions under way.
+const TRANSACTIONS_END_NS: u64 = 10_000_000_000;
 /// Bytes that writers may make wait for a disk that does not take them; above that the checkpoint is given up.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
@@ -57,14 +58,28 @@ pub struct CheckpointRequest {
     pub place: CheckpointPlace,
     /// Told when all of it is durable and nothing of it counts.
     pub prepared: oneshot::Sender<Result<Prepared, String>>,
-    /// Says that all shards' are prepared; dropped, it comes to nothing.
-    pub seal: oneshot::Receiver<()>,
-    /// Told when the log says all that the checkpoints build upon.
-    pub sealed: oneshot::Sender<Result<(), String>>,
-    /// Says that all shards' are sealed, so that it is to count; dropped, it comes to nothing.
-    pub publish: oneshot::Receiver<()>,
-    /// Told when it counts.
-    pub published: oneshot::Sender<Result<(), String>>,
+    /// The stages, each asked for when all shards have done the one before. When no more can come before it is published, it
+    /// comes to nothing.
+    pub stages: mpsc::UnboundedReceiver<(Stage, oneshot::Sender<Result<(), String>>)>,
+}
+
+/// What is done with a prepared checkpoint, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Wait until the transactions that have begun here have ended. All of which a checkpoint has something are among them:
+    /// they had their slots on all shards when that checkpoint was not prepared yet.
+    Seal,
+    /// Sync the log. Then each of them is on stable storage wherever it wrote.
+    Sync,
+    /// Note in the log, durably, that they count. Then each log says so by itself.
+    Settle,
+    /// Let the checkpoint count, and cut the log behind it.
+    Publish,
+}
+
+impl Stage {
+    /// All, in order.
+    pub const ALL: [Self; 4] = [Self::Seal, Self::Sync, Self::Settle, Self::Publish];
 }
 
 /// A checkpoint that could count.
@@ -80,7 +95,7 @@ pub struct Prepared {
 enum Order {
     Write(Vec<u8>),
     Finish { end: CheckpointEnd, reply: oneshot::Sender<Result<u64, String>> },
-    Sync(oneshot::Sender<Result<(), String>>),
+    Sync(oneshot::Sender<Result<LogPosition, String>>),
     Publish(oneshot::Sender<Result<(), String>>),
     Cut { cut: Cut<DiskStorage>, reply: oneshot::Sender<()> },
 }
@@ -93,7 +108,7 @@ struct Writing {
 
 /// Takes the checkpoint.
 pub(super) async fn take<R: Runtime>(handle: Rc<ShardHandle>, request: CheckpointRequest) {
-    let CheckpointRequest { place, prepared, seal, sealed, publish, published } = request;
+    let CheckpointRequest { place, prepared, mut stages } = request;
     let retention = match &place {
         CheckpointPlace::Log { retention } => Some(*retention),
         CheckpointPlace::Beside { .. } => None,
@@ -108,38 +123,91 @@ pub(super) async fn take<R: Runtime>(handle: Rc<ShardHandle>, request: Checkpoin
             return;
         }
     };
-    let is_wanted = prepared.send(Ok(Prepared { bytes, keys: end.extent.keys })).is_ok();
+    let _ = prepared.send(Ok(Prepared { bytes, keys: end.extent.keys }));
+    let mut sealed = Sealed { handle, writing, end, bytes, retention, before: LogPosition(0) };
     // Where nobody wants it any more, the thread, which gets no more orders, removes it.
-    if !is_wanted || seal.await.is_err() {
-        return;
+    while let Some((stage, done)) = stages.recv().await {
+        let outcome = match stage {
+            // Without a log there is nothing that could say anything else.
+            Stage::Seal | Stage::Sync | Stage::Settle if sealed.retention.is_none() => Ok(()),
+            Stage::Seal => sealed.seal::<R>().await,
+            Stage::Sync => sealed.sync::<R>().await,
+            Stage::Settle => sealed.settle::<R>().await,
+            Stage::Publish => sealed.publish().await,
+        };
+        let _ = done.send(outcome);
     }
-    wait_for_transactions::<R>(&handle).await;
-    let synced = writing.ask(Order::Sync).await.and_then(|outcome| outcome);
-    if sealed.send(synced).is_err() || publish.await.is_err() {
-        return;
-    }
-    let outcome = writing.ask(Order::Publish).await.and_then(|outcome| outcome);
-    if let (Ok(()), Some(retention)) = (&outcome, retention) {
-        let cut = handle.log.borrow_mut().as_mut().map(|log| log.cut(end, bytes, retention));
-        handle.publish_metrics();
-        if let Some(cut) = cut {
-            let _ = writing.ask(|reply| Order::Cut { cut, reply }).await;
-        }
-    }
-    let _ = published.send(outcome);
 }
 
-/// Waits until the transactions that hold slots have ended, and what they logged is written.
-async fn wait_for_transactions<R: Runtime>(handle: &Rc<ShardHandle>) {
-    let mut holders = handle.core.borrow().lock_holders();
-    while !holders.is_empty() {
-        R::sleep(PAUSE).await;
-        holders.retain(|transaction| handle.core.borrow().holds_lock(transaction));
+/// A checkpoint that is prepared, on its way to count.
+struct Sealed {
+    handle: Rc<ShardHandle>,
+    writing: Writing,
+    end: CheckpointEnd,
+    bytes: u64,
+    /// Bytes of the log to be kept; none where there is no log.
+    retention: Option<u64>,
+    /// The transactions that began before this have ended.
+    before: LogPosition,
+}
+
+impl Sealed {
+    async fn seal<R: Runtime>(&mut self) -> Result<(), String> {
+        let (before, mut holders) = {
+            let core = self.handle.core.borrow();
+            (core.log_position(), core.lock_holders())
+        };
+        let deadline_ns = self.handle.now().mono_ns + TRANSACTIONS_END_NS;
+        while !holders.is_empty() {
+            if self.handle.core.borrow().has_doubts() || self.handle.now().mono_ns > deadline_ns {
+                return Err("a transaction does not end".into());
+            }
+            R::sleep(PAUSE).await;
+            holders.retain(|transaction| self.handle.core.borrow().holds_lock(transaction));
+        }
+        self.before = before;
+        Ok(())
     }
-    let end = handle.core.borrow().log_position();
-    while handle.log.borrow().as_ref().is_some_and(|log| log.has_written(end) == Ok(false)) {
-        handle.touch();
-        R::sleep(PAUSE).await;
+
+    async fn sync<R: Runtime>(&self) -> Result<(), String> {
+        let end = self.handle.core.borrow().log_position();
+        self.handle.await_written::<R>(end).await?;
+        let synced = self.writing.ask(Order::Sync).await??;
+        assert!(synced >= self.end.extent.end, "what is in a checkpoint was written to the log");
+        Ok(())
+    }
+
+    async fn settle<R: Runtime>(&self) -> Result<(), String> {
+        self.handle.core.borrow_mut().settle_before(self.before);
+        self.sync::<R>().await
+    }
+
+    async fn publish(&self) -> Result<(), String> {
+        self.writing.ask(Order::Publish).await??;
+        if let Some(retention) = self.retention {
+            let cut =
+                self.handle.log.borrow_mut().as_mut().map(|log| log.cut(self.end, self.bytes, retention));
+            self.handle.publish_metrics();
+            if let Some(cut) = cut {
+                self.writing.ask(|reply| Order::Cut { cut, reply }).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ShardHandle {
+    /// Waits until the log is written up to there.
+    async fn await_written<R: Runtime>(&self, position: LogPosition) -> Result<(), String> {
+        loop {
+            match self.log.borrow().as_ref() {
+                None => return Err("the shard keeps no log".into()),
+                Some(log) if log.has_written(position)? => return Ok(()),
+                Some(_) => {}
+            }
+            self.touch();
+            R::sleep(PAUSE).await;
+        }
     }
 }
 
@@ -148,13 +216,13 @@ async fn walk<R: Runtime>(
     handle: &Rc<ShardHandle>,
     place: CheckpointPlace,
 ) -> Result<(Writing, CheckpointEnd, u64), String> {
-    let started = {
-        let has_begun = handle.core.borrow().has_begun();
-        has_begun.then(|| handle.incarnation.get())
-    };
     let (header, dir, log) = match place {
         CheckpointPlace::Beside { dir, header } => (header, dir, None),
         CheckpointPlace::Log { .. } => {
+            if !handle.core.borrow().has_begun() {
+                return Err("the node has not begun yet".into());
+            }
+            let started = Some(handle.incarnation.get());
             let mut log = handle.log.borrow_mut();
             let log = log.as_mut().ok_or("the shard keeps no log")?;
             let (header, dir) = log.begin_checkpoint(started);
@@ -191,16 +259,12 @@ async fn walk<R: Runtime>(
         }
         R::sleep(PAUSE).await;
     };
-    // What the checkpoint has must be in the log, too, before it can count.
-    let end = loop {
-        match handle.log.borrow().as_ref().filter(|_| is_logged) {
-            None => break CheckpointEnd { extent, segment: 1 },
-            Some(log) if log.has_written(extent.end)? => break log.end_checkpoint(extent),
-            Some(_) => {}
-        }
-        handle.touch();
-        R::sleep(PAUSE).await;
-    };
+    let mut end = CheckpointEnd { extent, segment: 1, tails_from: LogPosition(0) };
+    if is_logged {
+        // What the checkpoint has must be in the log, too, before it can count.
+        handle.await_written::<R>(extent.end).await?;
+        end = handle.log.borrow().as_ref().ok_or("the shard keeps no log")?.end_checkpoint(extent);
+    }
     let bytes = writing.ask(|reply| Order::Finish { end, reply }).await??;
     Ok((writing, end, bytes))
 }
@@ -257,16 +321,10 @@ fn write(
                 }
             }
             Order::Finish { end, reply } => {
-                let outcome =
-                    match &mut writer {
-                        Ok(open) => open.finish(end, log.as_ref()).map(|()| open.bytes()).map_err(|error| {
-                            match error.downcast::<SyncError>() {
-                                Ok(error) => error.to_string(),
-                                Err(error) => explain(error),
-                            }
-                        }),
-                        Err(error) => Err(error.clone()),
-                    };
+                let finish = |open: &mut CheckpointWriter<DiskStorage>| {
+                    open.finish(end).map(|()| open.bytes()).map_err(explain)
+                };
+                let outcome = writer.as_mut().map_err(|error| error.clone()).and_then(finish);
                 is_finished = outcome.is_ok();
                 if let Err(error) = &outcome {
                     writer = fail(writer, error.clone());
@@ -274,7 +332,7 @@ fn write(
                 let _ = reply.send(outcome);
             }
             Order::Sync(reply) => {
-                let synced = log.as_ref().map_or(Ok(()), |log| log.sync().map(|_| ()));
+                let synced = log.as_ref().map_or(Ok(LogPosition(0)), LogSync::sync);
                 let _ = reply.send(synced.map_err(|error| error.to_string()));
             }
             Order::Publish(reply) => {

@@ -26,7 +26,7 @@ use carousel_protocol::{Incarnation, ShardId, SlotId};
 use futures::channel::oneshot;
 
 pub(crate) use self::blocking::Call;
-pub use self::checkpoint::{CheckpointPlace, CheckpointRequest, Prepared};
+pub use self::checkpoint::{CheckpointPlace, CheckpointRequest, Prepared, Stage};
 pub use self::message::{SealReports, ToShard};
 pub(crate) use self::transactions::Released;
 pub use self::transactions::Stopped;

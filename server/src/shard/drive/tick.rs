@@ -86,6 +86,7 @@ pub(super) async fn tick_loop<R: Runtime>(handle: Rc<ShardHandle>) {
         handle.close_idle_clients(now);
         handle.close_slow_readers(now);
         handle.retry_log();
+        handle.complete_doubtful();
         handle.publish_metrics();
         if handle.core.borrow().is_reserved() {
             // A turn ends a reservation whose time has passed, and no client makes one here until then.

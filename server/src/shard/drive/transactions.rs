@@ -39,6 +39,16 @@ pub(super) struct Transactions {
     /// Locks may have become free.
     freed: LocalNotify,
     held: RefCell<Vec<Held>>,
+    /// Of this shard's connections, those that could not be completed yet.
+    doubtful: RefCell<Vec<Doubtful>>,
+}
+
+/// A transaction that has run, and waits until every shard has written that.
+struct Doubtful {
+    transaction: TransactionId,
+    shards: Vec<ShardId>,
+    /// By shard, told when it has.
+    waits: Vec<oneshot::Receiver<Released>>,
 }
 
 struct Wish {
@@ -124,10 +134,64 @@ impl ShardHandle {
 
     /// As [`Self::released`], to be told when somebody looks next.
     pub(super) fn hold_until_released(&self, holds: Vec<Hold>) -> oneshot::Receiver<Released> {
+        self.hold_until(holds, self.now().mono_ns + self.hold_ns())
+    }
+
+    fn hold_until(&self, holds: Vec<Hold>, deadline_ns: u64) -> oneshot::Receiver<Released> {
         let (released, outcome) = oneshot::channel();
-        let deadline_ns = self.now().mono_ns + self.hold_ns();
         self.transactions.held.borrow_mut().push(Held { holds, deadline_ns, released });
         outcome
+    }
+
+    /// A transaction of this shard's connection has run, and not every shard could write that in time. Its slots are given
+    /// back when all have: what others would write to them before would go with it if it came to nothing.
+    ///
+    /// # Errors
+    /// A shard has stopped.
+    pub(crate) async fn leave_in_doubt(
+        self: &Rc<Self>,
+        transaction: TransactionId,
+        shards: &[ShardId],
+    ) -> Result<(), Stopped> {
+        let mut waits = Vec::new();
+        for &shard in shards {
+            let wait = self.on_shard(shard, move |handle| {
+                let hold = {
+                    let mut core = handle.core.borrow_mut();
+                    core.doubt(transaction);
+                    core.hold_of_turn()
+                };
+                handle.touch();
+                handle.hold_until(vec![hold], u64::MAX)
+            });
+            waits.push(wait.await?);
+        }
+        tracing::error!(
+            "a transaction could not be written to the log of every shard: its keys answer MISCONF until it is"
+        );
+        self.transactions.doubtful.borrow_mut().push(Doubtful {
+            transaction,
+            shards: shards.to_vec(),
+            waits,
+        });
+        Ok(())
+    }
+
+    /// Gives back the slots of transactions that were in doubt.
+    pub(super) fn complete_doubtful(self: &Rc<Self>) {
+        let mut all = self.transactions.doubtful.take();
+        all.retain_mut(|doubtful| {
+            doubtful.waits.retain_mut(|wait| !matches!(wait.try_recv(), Ok(Some(Ok(())))));
+            if !doubtful.waits.is_empty() {
+                return true;
+            }
+            let transaction = doubtful.transaction;
+            for shard in &doubtful.shards {
+                self.post(*shard, move |handle| handle.unlock(transaction));
+            }
+            false
+        });
+        self.transactions.doubtful.borrow_mut().append(&mut all);
     }
 
     /// Looks which held replies may go.

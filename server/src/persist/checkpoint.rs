@@ -155,20 +155,31 @@ pub struct CheckpointWriter<S: Storage> {
     file: S::File,
     bytes: u64,
     synced: u64,
+    keep_free: u64,
 }
 
 impl<S: Storage> CheckpointWriter<S> {
-    /// Begins the checkpoint `header` in the directory of its log.
-    pub fn create(storage: S, dir: &Path, header: CheckpointHeader) -> io::Result<Self> {
+    /// Begins the checkpoint `header` in the directory of its log. It fails before it leaves less than `keep_free` bytes of
+    /// the disk to others: what the log then does not find, clients' writes are refused for.
+    pub fn create(storage: S, dir: &Path, header: CheckpointHeader, keep_free: u64) -> io::Result<Self> {
         let file = storage.create_file(&temporary(dir, header.number))?;
-        let mut writer =
-            Self { storage, dir: dir.to_owned(), number: header.number, file, bytes: 0, synced: 0 };
-        writer.write(&header.encode())?;
+        let (dir, number) = (dir.to_owned(), header.number);
+        let mut writer = Self { storage, dir, number, file, bytes: 0, synced: 0, keep_free };
+        if let Err(error) = writer.write(&header.encode()) {
+            writer.abandon();
+            return Err(error);
+        }
         Ok(writer)
     }
 
     /// Appends records.
     pub fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        let needed = self.keep_free.saturating_add(records.len() as u64);
+        if self.keep_free > 0 && self.storage.room(&self.dir)? < needed {
+            let text =
+                format!("less than {} MiB would be left on the disk, for the log", self.keep_free >> 20);
+            return Err(io::Error::new(io::ErrorKind::StorageFull, text));
+        }
         write_all_at(&self.file, records, self.bytes)?;
         self.bytes += records.len() as u64;
         if self.bytes - self.synced >= SYNC_BYTES {

@@ -114,7 +114,7 @@ impl World {
         match stage {
             Stage::Begin => {
                 let header = seat.log.begin_checkpoint(Some(Incarnation(self.incarnation)));
-                let writer = CheckpointWriter::create(self.storage.clone(), seat.log.dir(), header);
+                let writer = CheckpointWriter::create(self.storage.clone(), seat.log.dir(), header, 1500);
                 let Ok(writer) = writer else { return Ok(None) };
                 part.writer = Some(writer);
                 seat.core.begin_checkpoint();

@@ -135,6 +135,11 @@ impl Storage for DiskStorage {
         File::open(dir)?.sync_all()
     }
 
+    fn room(&self, dir: &Path) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(dir)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<DiskLock>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

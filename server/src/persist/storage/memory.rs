@@ -586,6 +586,10 @@ impl Storage for MemoryStorage {
         })
     }
 
+    fn room(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.disk().faults.space_left.unwrap_or(u64::MAX))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<MemoryLock>> {
         let free = self.disk().locks.insert(path.to_owned());
         Ok(free.then(|| MemoryLock { disk: self.0.clone(), path: path.to_owned() }))

@@ -57,6 +57,8 @@ pub trait Storage: Clone + Debug + Send + Sync + 'static {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Returns once the names in a directory are on stable storage.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that the disk of `dir` can still take, about.
+    fn room(&self, dir: &Path) -> io::Result<u64>;
     /// Takes the lock of that file, or `None` where another process has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
     /// Fills `out` with random bytes fit for identities.

@@ -2,6 +2,7 @@
 
 use carousel_protocol::Incarnation;
 
+use super::storage::memory::Faults;
 use super::*;
 use crate::persist::transactions::Void;
 use crate::shard::checkpoint::{CheckpointExtent, SlotStart};
@@ -9,7 +10,7 @@ use crate::shard::checkpoint::{CheckpointExtent, SlotStart};
 /// A checkpoint of all records before `count`, each slot's taken to be at the log's end.
 fn checkpoint(log: &mut Log<MemoryStorage>, count: u64, retention: u64) {
     let header = log.begin_checkpoint(Some(Incarnation(3)));
-    let mut writer = CheckpointWriter::create(log.storage().clone(), log.dir(), header).unwrap();
+    let mut writer = CheckpointWriter::create(log.storage().clone(), log.dir(), header, 0).unwrap();
     let end = log.position();
     let mut records = records(0..count);
     for seq in 0..count {
@@ -172,7 +173,7 @@ fn a_checkpoint_that_ends_with_its_segment_keeps_it() {
     let mut log = create(&storage);
     log.append(&records(0..4)).unwrap();
     let header = log.begin_checkpoint(None);
-    let mut writer = CheckpointWriter::create(storage.clone(), log.dir(), header).unwrap();
+    let mut writer = CheckpointWriter::create(storage.clone(), log.dir(), header, 0).unwrap();
     let position = log.position();
     let extent = CheckpointExtent { replay_from: position, end: position, records: 0, keys: 0 };
     let end = log.end_checkpoint(extent);
@@ -297,7 +298,7 @@ fn a_checkpoint_and_the_index_of_a_segment_do_not_get_in_each_others_way() {
         log.append(&records(first..first + 2)).unwrap();
     }
     let header = log.begin_checkpoint(None);
-    let mut writer = CheckpointWriter::create(storage.clone(), log.dir(), header).unwrap();
+    let mut writer = CheckpointWriter::create(storage.clone(), log.dir(), header, 0).unwrap();
     while let Some(job) = log.index_job() {
         job.run().unwrap();
     }
@@ -310,4 +311,26 @@ fn a_checkpoint_and_the_index_of_a_segment_do_not_get_in_each_others_way() {
     let names = storage.list(Path::new(DIR)).unwrap();
     assert!(["0000000001.checkpoint", "0000000001.index"].iter().all(|name| names.contains(&(*name).into())));
     assert!(found(&storage, LastEnd::SameBoot).unwrap().is_empty());
+}
+
+#[test]
+fn a_checkpoint_leaves_the_log_its_room_and_gives_back_what_it_took() {
+    const KEPT: u64 = 10_000;
+    let storage = MemoryStorage::new(5);
+    let mut log = create(&storage);
+    log.append(&records(0..4)).unwrap();
+    for left in [KEPT / 2, KEPT + 1000] {
+        storage.set_faults(Faults { space_left: Some(left), ..Faults::default() });
+        let header = log.begin_checkpoint(None);
+        let written =
+            CheckpointWriter::create(storage.clone(), log.dir(), header, KEPT).and_then(|mut writer| {
+                let written = (0..100).try_for_each(|seq| writer.write(&record(seq)));
+                assert!(storage.room(log.dir()).unwrap() >= KEPT);
+                writer.abandon();
+                written
+            });
+        assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(storage.room(log.dir()).unwrap(), left);
+    }
+    assert!(!storage.list(Path::new(DIR)).unwrap().iter().any(|name| name.ends_with(".tmp")));
 }

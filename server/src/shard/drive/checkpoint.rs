@@ -16,6 +16,7 @@ use futures::channel::oneshot;
 use tokio::sync::mpsc;
 
 use super::ShardHandle;
+use crate::persist::segment::SEGMENT_BYTES;
 use crate::persist::{
     CheckpointEnd, CheckpointHeader, CheckpointWriter, Cut, DiskStorage, LogPosition, LogSync,
 };
@@ -33,6 +34,9 @@ const BUFFERS_WAITING_MAX: usize = 8;
 const TRANSACTIONS_END_NS: u64 = 10_000_000_000;
 /// Bytes that writers may make wait for a disk that does not take them; above that the checkpoint is given up.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// What a checkpoint leaves of the disk to the log, which takes it a segment at a time.
+const KEEP_FREE_BYTES: u64 = 2 * SEGMENT_BYTES;
 
 /// Where a checkpoint goes.
 #[derive(Debug)]
@@ -309,7 +313,8 @@ fn write(
     has_failed: &AtomicBool,
 ) {
     let explain = |error: std::io::Error| format!("cannot write a checkpoint in {}: {error}", dir.display());
-    let mut writer = CheckpointWriter::create(DiskStorage, dir, header).map_err(explain);
+    let keep_free = if log.is_some() { KEEP_FREE_BYTES } else { 0 };
+    let mut writer = CheckpointWriter::create(DiskStorage, dir, header, keep_free).map_err(explain);
     let mut is_finished = false;
     while let Some(order) = orders.blocking_recv() {
         match order {

@@ -50,7 +50,18 @@ impl<T> Clone for Sender<T> {
 impl<T> Sender<T> {
     /// Puts `message` behind those sent before it, and wakes the receiver if it sleeps. Never waits for the receiver.
     pub fn send(&self, message: T) {
+        self.send_quietly(message);
+        self.wake();
+    }
+
+    /// Puts `message` behind those sent before it. The receiver may sleep on until it is [woken](Self::wake): for a sender
+    /// that has more to send.
+    pub fn send_quietly(&self, message: T) {
         self.shared.lock().push(message);
+    }
+
+    /// Wakes the receiver if it sleeps.
+    pub fn wake(&self) {
         // Pairs with the swap in `Mailbox::drain`: either this finds the receiver asleep and wakes it, or the receiver's
         // swap comes later, acquires this release, and so sees the message when it looks again.
         if !self.shared.is_notified.swap(true, Ordering::AcqRel) {

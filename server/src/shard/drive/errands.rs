@@ -1,6 +1,7 @@
 //! Requests that shards of one node send each other, and their replies.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use carousel_protocol::ShardId;
@@ -10,6 +11,7 @@ use super::{ShardHandle, ToShard};
 use crate::command::KeyAt;
 use crate::conn::errand::{Errand, Progress};
 use crate::limits;
+use crate::runtime::LocalNotify;
 
 /// Errands whose memory is kept for the next ones.
 const SPARE_MAX: usize = 256;
@@ -25,6 +27,11 @@ pub(super) struct Errands {
     spare: RefCell<Vec<Box<Errand>>>,
     /// Memory for [`Errand::prefetch`].
     keys: RefCell<Vec<KeyAt>>,
+    /// Shards that were sent something and are to be woken. To wake a thread costs as much as many requests, so it is done
+    /// once for all connections that are ready.
+    unwoken: RefCell<Vec<ShardId>>,
+    /// There are any.
+    wake: LocalNotify,
 }
 
 #[derive(Default)]
@@ -76,7 +83,22 @@ impl ShardHandle {
     /// Sends an errand to another shard of this node.
     pub(crate) fn send_errand(&self, shard: ShardId, errand: Box<Errand>) {
         self.errands.back.borrow_mut().entry(errand.home().1).or_default();
-        self.mailboxes[shard.index()].send(ToShard::Errand(errand));
+        self.send_quietly(shard, ToShard::Errand(errand));
+        self.errands.wake.set();
+    }
+
+    fn send_quietly(&self, shard: ShardId, message: ToShard) {
+        self.mailboxes[shard.index()].send_quietly(message);
+        let mut unwoken = self.errands.unwoken.borrow_mut();
+        if !unwoken.contains(&shard) {
+            unwoken.push(shard);
+        }
+    }
+
+    fn wake_shards(&self) {
+        for shard in self.errands.unwoken.borrow_mut().drain(..) {
+            self.mailboxes[shard.index()].wake();
+        }
     }
 
     /// Waits until an errand of a connection that has sent one comes back; returns it, and whose answer it is.
@@ -117,10 +139,19 @@ impl ShardHandle {
                 continue;
             }
             let (home, _) = errand.home();
-            self.mailboxes[home.index()].send(ToShard::Return { shard: self.id, errand });
+            self.send_quietly(home, ToShard::Return { shard: self.id, errand });
         }
+        self.wake_shards();
         let mut all = self.errands.asked.borrow_mut();
         debug_assert!(all.is_empty(), "errands arrive between two turns of the loop");
         *all = if waiting.is_empty() { asked } else { waiting };
+    }
+}
+
+/// Wakes the shards that were sent errands, when all connections that are ready have had their turn.
+pub(super) async fn wake_loop(handle: Rc<ShardHandle>) {
+    loop {
+        handle.errands.wake.wait().await;
+        handle.wake_shards();
     }
 }

@@ -25,8 +25,9 @@ pub struct Errand {
     /// See [`Caller::counts_as_use`].
     counts_as_use: bool,
     requests: Vec<Asked>,
-    /// Where in `bytes` the arguments of all requests are.
+    /// Where in its request's bytes each argument is.
     args: Vec<ArgRange>,
+    /// The arguments of all requests.
     bytes: Vec<u8>,
     /// The replies, in the order of the requests.
     replies: Vec<u8>,
@@ -43,8 +44,9 @@ struct Asked {
     slot: SlotId,
     database: Database,
     version: Version,
-    /// Where its arguments end among all; they begin where those of the one before end.
+    /// Where its arguments end among all, and their bytes; they begin where those of the one before end.
     args_end: usize,
+    bytes_end: usize,
 }
 
 /// Requests of one command that are timed together; see [`super::watch`].
@@ -114,14 +116,15 @@ impl Errand {
         version: Version,
         argv: Argv<'_>,
     ) -> usize {
+        let begin = self.bytes.len();
         for arg in argv.iter() {
-            let start = self.bytes.len();
+            let place = |at: usize| u32::try_from(at - begin).expect("no request is longer than 4 GiB");
+            let start = place(self.bytes.len());
             self.bytes.extend_from_slice(arg);
-            let place =
-                |at: usize| u32::try_from(at).expect("a batch is no longer than its input, at most 1 GiB");
-            self.args.push(ArgRange { start: place(start), end: place(self.bytes.len()) });
+            self.args.push(ArgRange { start, end: place(self.bytes.len()) });
         }
-        self.requests.push(Asked { spec, slot, database, version, args_end: self.args.len() });
+        let (args_end, bytes_end) = (self.args.len(), self.bytes.len());
+        self.requests.push(Asked { spec, slot, database, version, args_end, bytes_end });
         self.requests.len() - 1
     }
 
@@ -277,6 +280,8 @@ impl Errand {
 
 /// The arguments of request `i`. (Apart from the errand, so that its replies can be written meanwhile.)
 fn argv_of<'a>(requests: &[Asked], args: &'a [ArgRange], bytes: &'a [u8], i: usize) -> Argv<'a> {
-    let start = if i == 0 { 0 } else { requests[i - 1].args_end };
-    Argv::new(bytes, &args[start..requests[i].args_end])
+    let (args_start, bytes_start) =
+        i.checked_sub(1).map_or((0, 0), |before| (requests[before].args_end, requests[before].bytes_end));
+    let Asked { args_end, bytes_end, .. } = requests[i];
+    Argv::new(&bytes[bytes_start..bytes_end], &args[args_start..args_end])
 }

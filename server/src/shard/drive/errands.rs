@@ -14,7 +14,7 @@ use crate::limits;
 use crate::runtime::LocalNotify;
 
 /// Errands whose memory is kept for the next ones.
-const SPARE_MAX: usize = 256;
+const SPARE_MAX: usize = 64;
 
 /// What this shard does for others, and others for it.
 #[derive(Default)]

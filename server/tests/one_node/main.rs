@@ -131,8 +131,10 @@ fn seeds_are_busy() {
     mean("other numbers of shards", |counts| counts.reshardings, 1);
 }
 
+/// (Most are found by one of the first seeds; one, which takes a transaction and a power loss between two steps of a checkpoint,
+/// by about one of 350.)
 fn is_found(planted: Plant) {
-    let found = (1..=setting("CAROUSEL_NODE_SEEDS").unwrap_or(300))
+    let found = (1..=setting("CAROUSEL_NODE_SEEDS").unwrap_or(3000))
         .find_map(|seed| run(seed, planted, false).err().map(|why| (seed, why)));
     let (seed, why) = found.unwrap_or_else(|| panic!("{planted:?} is not found"));
     eprintln!("{planted:?} is found by seed {seed}: {why}");

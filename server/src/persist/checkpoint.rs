@@ -261,12 +261,11 @@ pub(super) struct CheckpointFound {
     pub(super) bytes: u64,
 }
 
-/// The last checkpoint in `dir`, without a look at what is between its beginning and its end. `None` also where these are
-/// not intact: who reads it all says so.
-pub(super) fn checkpoint_end<S: Storage>(
+/// The number, the file and the content of the last checkpoint in `dir`.
+fn last_checkpoint<S: Storage>(
     storage: &S,
     dir: &Path,
-) -> Result<Option<CheckpointFound>, RecoverError> {
+) -> Result<Option<(u64, PathBuf, S::Map)>, RecoverError> {
     let io_error = |error| RecoverError::Io { dir: dir.to_owned(), error };
     let numbers = match checkpoints(storage, dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -275,6 +274,16 @@ pub(super) fn checkpoint_end<S: Storage>(
     let Some(&number) = numbers.last() else { return Ok(None) };
     let file = dir.join(checkpoint_name(number));
     let content = storage.map(&file).map_err(io_error)?;
+    Ok(Some((number, file, content)))
+}
+
+/// The last checkpoint in `dir`, without a look at what is between its beginning and its end. `None` also where these are
+/// not intact: who reads it all says so.
+pub(super) fn checkpoint_end<S: Storage>(
+    storage: &S,
+    dir: &Path,
+) -> Result<Option<CheckpointFound>, RecoverError> {
+    let Some((_, file, content)) = last_checkpoint(storage, dir)? else { return Ok(None) };
     let last = content.len().checked_sub(record_bytes(CHECKPOINT_END_BYTES));
     let Some(Ok(Some((_, payload, _)))) = last.map(|last| decode_record(&content[last..])) else {
         return Ok(None);
@@ -323,14 +332,7 @@ pub(super) fn read_checkpoint<S: Storage>(
     identity: LogIdentity,
     sink: &mut RecordSink<'_>,
 ) -> Result<Option<FoundCheckpoint>, RecoverError> {
-    let io_error = |error| RecoverError::Io { dir: dir.to_owned(), error };
-    let numbers = match checkpoints(storage, dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        numbers => numbers.map_err(io_error)?,
-    };
-    let Some(&number) = numbers.last() else { return Ok(None) };
-    let file = dir.join(checkpoint_name(number));
-    let content = storage.map(&file).map_err(io_error)?;
+    let Some((number, file, content)) = last_checkpoint(storage, dir)? else { return Ok(None) };
     let unsupported = |offset, reason| RecoverError::Unsupported { file: file.clone(), offset, reason };
     let damaged = |offset| RecoverError::DamagedCheckpoint { file: file.clone(), offset };
     let header = CheckpointHeader::decode(&content).ok_or(damaged(0))?.map_err(|version| {

@@ -78,12 +78,6 @@ pub enum Progress {
 impl Errand {
     /// Begins anew, with the memory of an earlier one.
     pub fn begin(&mut self, from: ShardId, connection: u64, counts_as_use: bool) {
-        self.clear();
-        (self.from, self.connection, self.counts_as_use) = (from, connection, counts_as_use);
-    }
-
-    /// Forgets all requests and replies.
-    pub fn clear(&mut self) {
         self.requests.clear();
         self.args.clear();
         self.bytes.clear();
@@ -91,6 +85,7 @@ impl Errand {
         self.ends.clear();
         self.held.clear();
         self.deadline_ns = None;
+        (self.from, self.connection, self.counts_as_use) = (from, connection, counts_as_use);
     }
 
     /// The memory that it keeps, in bytes.
@@ -253,11 +248,7 @@ impl Errand {
             })
         };
         match executed {
-            Ok(()) => {
-                if out.get(start) == Some(&b'-') {
-                    metrics.command_failed(spec.id, &out[start..]);
-                }
-            }
+            Ok(()) => metrics.command_answered(spec.id, &out[start..]),
             Err(Refusal::Locked) => return false,
             Err(refusal) => {
                 if let Refusal::Park(_) = refusal {

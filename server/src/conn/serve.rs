@@ -470,11 +470,7 @@ impl Connection {
         start: usize,
     ) -> ControlFlow<Pause> {
         match result {
-            Ok(()) => {
-                if self.batch.out.get(start) == Some(&b'-') {
-                    self.handle.metrics.command_failed(spec.id, &self.batch.out[start..]);
-                }
-            }
+            Ok(()) => self.handle.metrics.command_answered(spec.id, &self.batch.out[start..]),
             Err(refusal) => return self.refused(spec, refusal, now),
         }
         self.parked_since_ns = None;
@@ -519,9 +515,7 @@ impl Connection {
         let start = self.batch.out.len();
         let mut reply = ReplyWriter::new(&mut self.batch.out, self.session.version);
         run_connection_command(spec, argv, &mut self.session, &self.handle.node, &mut reply, now);
-        if self.batch.out.get(start) == Some(&b'-') {
-            self.handle.metrics.command_failed(spec.id, &self.batch.out[start..]);
-        }
+        self.handle.metrics.command_answered(spec.id, &self.batch.out[start..]);
         self.after_own_command(now);
         if let Some(wait) = self.session.wait_aof.take() {
             return ControlFlow::Break(Pause::Sync(wait));

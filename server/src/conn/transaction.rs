@@ -209,9 +209,7 @@ impl Connection {
                         }
                     }
                 }
-                if out.get(at) == Some(&b'-') {
-                    handle.metrics.command_failed(command.spec.id, &out[at..]);
-                }
+                handle.metrics.command_answered(command.spec.id, &out[at..]);
             }
         });
         drop(core);
@@ -286,9 +284,7 @@ impl Connection {
                         out.extend(coordinator.execute(command).await?);
                     }
                 }
-                if out.get(at) == Some(&b'-') {
-                    handle.metrics.command_failed(command.spec.id, &out[at..]);
-                }
+                handle.metrics.command_answered(command.spec.id, &out[at..]);
             }
         }
         Ok(coordinator.finish().await?.err().unwrap_or(out))

@@ -60,9 +60,7 @@ impl Connection {
         };
         let reply = match result {
             Ok(reply) => {
-                if reply.first() == Some(&b'-') {
-                    handle.metrics.command_failed(id, &reply);
-                }
+                handle.metrics.command_answered(id, &reply);
                 reply
             }
             Err(Failure::Refused(refusal)) => {

@@ -244,6 +244,14 @@ impl ShardMetrics {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = databases;
     }
 
+    /// Counts a failure where what an executed request has answered is an error.
+    #[inline]
+    pub fn command_answered(&self, id: CommandId, reply: &[u8]) {
+        if reply.first() == Some(&b'-') {
+            self.command_failed(id, reply);
+        }
+    }
+
     /// Counts a request that executed and answered with this error.
     #[cold]
     pub fn command_failed(&self, id: CommandId, error: &[u8]) {

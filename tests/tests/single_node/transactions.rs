@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use carousel_protocol::resp::Reply;
+use carousel_tests::wait::same;
 use carousel_tests::{Server, eventually};
 
 use crate::each_kind;
@@ -15,10 +16,6 @@ fn bulk(text: &str) -> Reply {
 
 fn at_least(least: u64, seen: u64) -> Result<(), String> {
     if seen >= least { Ok(()) } else { Err(format!("{seen} of {least}")) }
-}
-
-fn same(seen: String, wanted: String) -> Result<(), String> {
-    if seen == wanted { Ok(()) } else { Err(seen) }
 }
 
 #[tokio::test]

@@ -19,6 +19,25 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Writes a number at the beginning of `out`, which must have room for it; returns how many bytes it takes.
+#[inline]
+pub fn write_varint(out: &mut [u8], mut value: u64) -> usize {
+    let mut at = 0;
+    while value >= 0x80 {
+        out[at] = value as u8 | 0x80;
+        value >>= 7;
+        at += 1;
+    }
+    out[at] = value as u8;
+    at + 1
+}
+
+/// How many bytes a number takes.
+#[inline]
+pub const fn varint_bytes(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Takes a number from the beginning of `bytes`.
 ///
 /// # Errors
@@ -50,6 +69,9 @@ mod tests {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, value);
+            let mut written = [0; 10];
+            assert_eq!(write_varint(&mut written, value), bytes.len());
+            assert_eq!((&written[..bytes.len()], varint_bytes(value)), (&bytes[..], bytes.len()));
             let mut rest = &bytes[..];
             assert_eq!((take_varint(&mut rest), rest), (Ok(value), &[][..]));
         }

@@ -9,7 +9,7 @@ use carousel_protocol::{Database, ShardId, SlotId};
 use super::batch::write_unknown;
 use super::watch::note_slow;
 use crate::Now;
-use crate::command::{KeyAt, Tables};
+use crate::command::KeyAt;
 use crate::shard::drive::ShardHandle;
 use crate::shard::encoded::{Caller, RoomOf, execute_any};
 use crate::shard::{Hold, HoldState, Refusal, Request, Shard};
@@ -143,15 +143,15 @@ impl Errand {
     }
 
     /// Fetches the memory that the requests will look at.
-    pub fn prefetch(&self, tables: &Tables, keys: &mut Vec<KeyAt>) {
+    pub fn prefetch(&self, shard: &Shard, keys: &mut Vec<KeyAt>) {
         keys.clear();
         for (i, asked) in self.requests.iter().enumerate() {
             if asked.spec.place == Place::Key {
                 let key = self.argv(i).get(asked.spec.keys.first as usize);
-                keys.push(tables.key_at(asked.slot, asked.database, key));
+                keys.push(shard.tables.key_at(asked.slot, asked.database, key));
             }
         }
-        tables.prefetch(keys);
+        shard.prefetch(keys);
     }
 
     /// Executes what can be executed, and looks whether the replies may leave. `park_ns` bounds the waiting for

@@ -249,7 +249,7 @@ impl Connection {
             let end = window.parse(parser, input, self.done, !self.session.authenticated);
             {
                 let core = self.handle.core.borrow();
-                window.prefetch(input, &core.tables, self.session.database, |slot| {
+                window.prefetch(input, &core, self.session.database, |slot| {
                     self.handle.owner(slot) == self.handle.id
                 });
             }

@@ -9,7 +9,8 @@ use carousel_protocol::resp::{ArgRange, Argv, Parsed, ProtocolError, RequestPars
 use carousel_protocol::{Database, SlotId};
 
 use super::scatter::slot_of;
-use crate::command::{KeyAt, Tables};
+use crate::command::KeyAt;
+use crate::shard::Shard;
 
 /// Requests parsed ahead.
 const REQUESTS_MAX: usize = 16;
@@ -127,7 +128,7 @@ impl Window {
     pub(super) fn prefetch(
         &mut self,
         input: &[u8],
-        tables: &Tables,
+        shard: &Shard,
         database: Database,
         mine: impl Fn(SlotId) -> bool,
     ) {
@@ -139,9 +140,9 @@ impl Window {
             let (Some(spec), Some(slot)) = (request.spec, request.slot) else { continue };
             if spec.place == Place::Key && mine(slot) {
                 let argv = Argv::new(&input[request.start..request.end], args);
-                self.keys.push(tables.key_at(slot, database, argv.get(spec.keys.first as usize)));
+                self.keys.push(shard.tables.key_at(slot, database, argv.get(spec.keys.first as usize)));
             }
         }
-        tables.prefetch(&self.keys);
+        shard.prefetch(&self.keys);
     }
 }

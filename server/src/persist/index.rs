@@ -13,16 +13,15 @@
 //! | 32 | | per slot, ascending: slot (2 bytes), number of records, and the offset of each in the segment as its distance from the one before; numbers are LEB128 varints |
 //! | end - 4 | 4 | CRC-32C of all before |
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use carousel_protocol::{Seq, SlotId};
 
-use super::record::{RecordHeader, RecordKind, decode_record, u32_at, u64_at};
+use super::record::{RecordHeader, RecordKind, decode_record, peek_record, u32_at, u64_at};
 use super::segment::{LogPosition, SEGMENT_HEADER_BYTES, SegmentHeader, scan_records, segment_name};
 use super::storage::{Storage, replace_file};
-use crate::varint::{put_varint, take_varint};
+use crate::varint::{put_varint, take_varint, varint_bytes, write_varint};
 
 /// The version of the index that this build writes, and the only one it uses.
 pub const INDEX_VERSION: u32 = 1;
@@ -44,51 +43,109 @@ pub(super) fn index_number(name: &str) -> Option<u64> {
 /// Offsets of records in a segment, ascending.
 type Offsets = Vec<usize>;
 
-/// By slot.
+/// Which slots the records of a segment are of, in the order in which they were written: what its index is made of. Taken down
+/// while they are written, some three bytes a record, since reading a segment again costs a tenth of what writing it did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct SegmentIndex(BTreeMap<SlotId, SlotIndex>);
-
-/// One slot's records, as the file has them: a segment may have a million.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct SlotIndex {
-    records: u64,
-    /// The offset of the last.
+pub(super) struct IndexNotes {
+    /// Per record of a slot: the slot (2 bytes), and how far behind the one before the record begins, as a varint.
+    bytes: Vec<u8>,
+    /// Where the last of these begins.
     last: usize,
-    /// Distances, as varints.
-    distances: Vec<u8>,
 }
 
-impl SlotIndex {
-    fn push(&mut self, offset: usize) {
-        put_varint(&mut self.distances, (offset - self.last) as u64);
-        self.records += 1;
-        self.last = offset;
-    }
-}
-
-impl SegmentIndex {
-    fn build(segment: &[u8]) -> Self {
-        let mut index = Self::default();
-        for_each_record(segment, |slot, offset| index.0.entry(slot).or_default().push(offset));
-        index
+impl IndexNotes {
+    /// Those of a segment that is written.
+    fn of(segment: &[u8]) -> Self {
+        let mut notes = Self::default();
+        let mut offset = SEGMENT_HEADER_BYTES;
+        scan_records(segment, SEGMENT_HEADER_BYTES, |header, payload| -> Result<(), ()> {
+            notes.note(header.kind, header.slot.get(), offset);
+            offset += super::record::record_bytes(payload.len());
+            Ok(())
+        });
+        notes
     }
 
-    fn encode(&self, number: u64, salt: u64) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+    /// These records, whole ones, were written at `offset`.
+    pub(super) fn note_all(&mut self, records: &[u8], offset: usize) {
+        let mut at = 0;
+        while let Some((kind, slot, bytes)) = peek_record(&records[at..]) {
+            self.note(kind, slot, offset + at);
+            at += bytes;
+        }
+        debug_assert_eq!(at, records.len(), "whole records");
+    }
+
+    #[inline]
+    fn note(&mut self, kind: RecordKind, slot: u16, offset: usize) {
+        if is_of_slot(kind) {
+            self.bytes.extend_from_slice(&slot.to_le_bytes());
+            put_varint(&mut self.bytes, (offset - self.last) as u64);
+            self.last = offset;
+        }
+    }
+
+    /// Slot and offset of each.
+    fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (mut rest, mut offset) = (&self.bytes[..], 0);
+        std::iter::from_fn(move || {
+            let (slot, after) = rest.split_first_chunk()?;
+            rest = after;
+            offset += take_varint(&mut rest).expect("whole notes") as usize;
+            Some((usize::from(u16::from_le_bytes(*slot)), offset))
+        })
+    }
+
+    /// The index that they make: first it is seen how much each slot has, then each record goes to its place.
+    fn index(&self, number: u64, salt: u64) -> Vec<u8> {
+        let mut slots = vec![SlotRecords::default(); usize::from(SlotId::COUNT)];
+        for (slot, offset) in self.iter() {
+            let slot = &mut slots[slot];
+            slot.records += 1;
+            slot.bytes += varint_bytes((offset - slot.last) as u64);
+            slot.last = offset;
+        }
+        let present = slots.iter().filter(|slot| slot.records > 0);
+        let bytes = present.clone().map(|slot| 2 + varint_bytes(slot.records) + slot.bytes).sum::<usize>();
+        let mut out = Vec::with_capacity(HEADER_BYTES + bytes + 4);
+        out.extend_from_slice(MAGIC);
         out.extend_from_slice(&INDEX_VERSION.to_le_bytes());
-        out.extend_from_slice(&(self.0.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(present.count() as u32).to_le_bytes());
         out.extend_from_slice(&number.to_le_bytes());
         out.extend_from_slice(&salt.to_le_bytes());
-        for (slot, index) in &self.0 {
-            out.extend_from_slice(&slot.get().to_le_bytes());
-            put_varint(&mut out, index.records);
-            out.extend_from_slice(&index.distances);
+        for (id, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.records > 0) {
+            out.extend_from_slice(&(id as u16).to_le_bytes());
+            put_varint(&mut out, slot.records);
+            (slot.last, slot.at) = (0, out.len());
+            out.resize(out.len() + slot.bytes, 0);
+        }
+        for (slot, offset) in self.iter() {
+            let slot = &mut slots[slot];
+            slot.at += write_varint(&mut out[slot.at..], (offset - slot.last) as u64);
+            slot.last = offset;
         }
         let crc = crc_fast::crc32_iscsi(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         out
     }
+}
 
+/// One slot's part of an index that is made.
+#[derive(Clone, Copy, Default)]
+struct SlotRecords {
+    records: u64,
+    /// Bytes of their distances.
+    bytes: usize,
+    /// The offset of the last.
+    last: usize,
+    /// Where in the file the next distance goes.
+    at: usize,
+}
+
+/// Reads the file of an index.
+struct SegmentIndex;
+
+impl SegmentIndex {
     /// The offsets of one slot's records, or `None` where the file is not that segment's index as it was written.
     fn offsets_of(file: &[u8], number: u64, salt: u64, slot: SlotId) -> Option<Offsets> {
         let end = file.len().checked_sub(4).filter(|end| *end >= HEADER_BYTES)?;
@@ -122,18 +179,6 @@ impl SegmentIndex {
     }
 }
 
-/// Calls `visit` with the slot and the offset of each record of a segment that is of a slot.
-fn for_each_record(segment: &[u8], mut visit: impl FnMut(SlotId, usize)) {
-    let mut offset = SEGMENT_HEADER_BYTES;
-    scan_records(segment, SEGMENT_HEADER_BYTES, |header, payload| -> Result<(), ()> {
-        if is_of_slot(header.kind) {
-            visit(header.slot, offset);
-        }
-        offset += super::record::record_bytes(payload.len());
-        Ok(())
-    });
-}
-
 /// Kinds that belong to the history of their slot.
 fn is_of_slot(kind: RecordKind) -> bool {
     match kind {
@@ -156,20 +201,25 @@ fn is_of_slot(kind: RecordKind) -> bool {
     }
 }
 
-/// Writes the index of a segment that is full. Blocks for some tens of milliseconds.
+/// Writes the index of a segment that is full. Blocks for some milliseconds; for some tens where the segment is read.
 #[derive(Clone, Debug)]
 pub struct IndexJob<S: Storage> {
     pub(super) storage: S,
     pub(super) dir: PathBuf,
     pub(super) number: u64,
     pub(super) salt: u64,
+    /// `None`: the segment was not written by this process, or not all of it, and is read.
+    pub(super) notes: Option<IndexNotes>,
 }
 
 impl<S: Storage> IndexJob<S> {
     /// Does it.
     pub fn run(self) -> io::Result<()> {
-        let segment = self.storage.map(&self.dir.join(segment_name(self.number)))?;
-        let index = SegmentIndex::build(&segment).encode(self.number, self.salt);
+        let notes = match self.notes {
+            Some(notes) => notes,
+            None => IndexNotes::of(&self.storage.map(&self.dir.join(segment_name(self.number)))?),
+        };
+        let index = notes.index(self.number, self.salt);
         replace_file(&self.storage, &self.dir.join(index_name(self.number)), &index)
     }
 }
@@ -234,13 +284,9 @@ impl<S: Storage> TailReader<S> {
         let index = self.storage.map(&self.dir.join(index_name(number)));
         let known = index.ok().and_then(|index| SegmentIndex::offsets_of(&index, number, self.salt, slot));
         known.unwrap_or_else(|| {
-            let mut offsets = Offsets::new();
-            for_each_record(segment, |of, offset| {
-                if of == slot {
-                    offsets.push(offset);
-                }
-            });
-            offsets
+            let notes = IndexNotes::of(segment);
+            let own = notes.iter().filter(|(of, _)| *of == usize::from(slot.get()));
+            own.map(|(_, offset)| offset).collect()
         })
     }
 }
@@ -278,11 +324,11 @@ mod tests {
     #[test]
     fn an_index_reads_back_slot_by_slot_and_any_damage_to_it_is_seen() {
         let slot = |raw| SlotId::new(raw).unwrap();
-        let mut index = SegmentIndex::default();
+        let mut notes = IndexNotes::default();
         for (of, offset) in [(3, 64), (3, 100), (16_383, 128), (3, 70_000)] {
-            index.0.entry(slot(of)).or_default().push(offset);
+            notes.note(RecordKind::Effects, of, offset);
         }
-        let bytes = index.encode(9, 77);
+        let bytes = notes.index(9, 77);
         assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(3)), Some(vec![64, 100, 70_000]));
         assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(16_383)), Some(vec![128]));
         assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(4)), Some(vec![]));

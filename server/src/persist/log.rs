@@ -14,7 +14,7 @@ use carousel_protocol::Incarnation;
 use rustix::io::Errno;
 
 use super::checkpoint::{CheckpointEnd, CheckpointHeader};
-use super::index::{IndexJob, TailReader, index_name};
+use super::index::{IndexJob, IndexNotes, TailReader, index_name};
 use super::record::write_end_record;
 use super::segment::{
     LogIdentity, LogPosition, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, WRITE_END_BYTES,
@@ -77,8 +77,10 @@ pub struct Log<S: Storage> {
     spare: Option<Segment<S::File>>,
     /// Those before the current one that were not cut, in order.
     sealed: VecDeque<SealedSegment>,
-    /// Of those, the ones that have no index yet.
-    unindexed: Vec<u64>,
+    /// Of those, the ones that have no index yet, with what is known for it.
+    unindexed: Vec<(u64, Option<IndexNotes>)>,
+    /// For the index of the current segment; `None` where an earlier process began it.
+    notes: Option<IndexNotes>,
     /// The number of the last checkpoint that was begun.
     checkpoint: u64,
     /// Before this there are records that a start has passed over.
@@ -163,7 +165,9 @@ impl<S: Storage> Log<S> {
             offset: SEGMENT_HEADER_BYTES as u64,
             capacity: options.segment_bytes,
         };
-        Ok(Self::from_parts(storage, dir, identity, options, salt, segment, VecDeque::new()))
+        let mut log = Self::from_parts(storage, dir, identity, options, salt, segment, VecDeque::new());
+        log.notes = Some(IndexNotes::default());
+        Ok(log)
     }
 
     /// A log that is read, repaired and synced already.
@@ -194,6 +198,7 @@ impl<S: Storage> Log<S> {
             spare: None,
             sealed,
             unindexed: Vec::new(),
+            notes: None,
             checkpoint: 0,
             tails_from: LogPosition(0),
             unsynced,
@@ -263,6 +268,9 @@ impl<S: Storage> Log<S> {
         if self.current.offset + needed <= self.current.capacity {
             let (file, offset) = (self.current.file.clone(), self.current.offset);
             self.write(&file, offset, &mut [IoSlice::new(records), IoSlice::new(&write_end)])?;
+            if let Some(notes) = &mut self.notes {
+                notes.note_all(records, offset as usize);
+            }
             self.current.offset += needed;
             self.unsynced.progress.wrote(self.current.end());
             return Ok(self.current.end());
@@ -282,7 +290,9 @@ impl<S: Storage> Log<S> {
             return Err(error);
         }
         self.sealed.push_back(SealedSegment { number: self.current.number, base: self.current.base });
-        self.unindexed.push(self.current.number);
+        let mut notes = IndexNotes::default();
+        notes.note_all(records, SEGMENT_HEADER_BYTES);
+        self.unindexed.push((self.current.number, self.notes.replace(notes)));
         next.base = self.current.end();
         next.offset = SEGMENT_HEADER_BYTES as u64 + needed;
         self.current = next;
@@ -307,13 +317,14 @@ impl<S: Storage> Log<S> {
 
     /// A full segment that has no index yet; to be given one on another thread.
     pub fn index_job(&mut self) -> Option<IndexJob<S>> {
-        let number = self.unindexed.pop()?;
-        Some(IndexJob { storage: self.storage.clone(), dir: self.dir.clone(), number, salt: self.salt })
+        let (number, notes) = self.unindexed.pop()?;
+        let (storage, dir) = (self.storage.clone(), self.dir.clone());
+        Some(IndexJob { storage, dir, number, salt: self.salt, notes })
     }
 
     /// These full segments have no index.
     pub(super) fn set_unindexed(&mut self, numbers: Vec<u64>) {
-        self.unindexed = numbers;
+        self.unindexed = numbers.into_iter().map(|number| (number, None)).collect();
     }
 
     /// To read the last records of a slot, on any thread, from the segments that are full.

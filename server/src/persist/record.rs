@@ -235,6 +235,15 @@ pub fn decode_record(input: &[u8]) -> Result<Option<DecodedRecord<'_>>, RecordEr
     Ok(Some((header, &record[RECORD_HEADER_BYTES..], bytes)))
 }
 
+/// Kind, slot and size of the record at the beginning of what this process has just made; `None` at its end.
+#[inline]
+pub(super) fn peek_record(records: &[u8]) -> Option<(RecordKind, u16, usize)> {
+    let header: &[u8; 12] = records.first_chunk()?;
+    let kind = RecordKind::from_u8(header[9])?;
+    let slot = u16::from_le_bytes([header[10], header[11]]);
+    Some((kind, slot, RECORD_PRELUDE_BYTES + u32_at(header, 0) as usize))
+}
+
 /// The little-endian number at `offset`, which must be inside.
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(*bytes[offset..].first_chunk().expect("inside the buffer"))

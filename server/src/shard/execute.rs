@@ -7,8 +7,9 @@ use carousel_protocol::{Database, Seq, SlotId};
 use super::slot::Serve;
 use super::transaction::IN_DOUBT;
 use super::{Refusal, Shard, Standing};
-use crate::command::{Exec, LogRoom, execute};
+use crate::command::{Exec, KeyAt, LogRoom, execute};
 use crate::persist::record::RecordKind;
+use crate::store::prefetch;
 use crate::{Now, limits};
 
 /// One request, parsed, checked for arity and routed to this shard.
@@ -64,6 +65,18 @@ pub enum HoldState {
 }
 
 impl Shard {
+    /// Loads into the caches what requests on these keys, of slots of this shard, will look at. See [`Tables::prefetch`].
+    ///
+    /// [`Tables::prefetch`]: crate::command::Tables::prefetch
+    #[inline]
+    pub fn prefetch(&self, keys: &[KeyAt]) {
+        if self.effects.is_recording() {
+            // A record needs its slot's seq.
+            keys.iter().for_each(|at| prefetch(self.slot(at.slot)));
+        }
+        self.tables.prefetch(keys);
+    }
+
     /// Executes a request that this shard may answer now, appending the reply to `out`.
     ///
     /// # Errors

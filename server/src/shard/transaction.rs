@@ -217,12 +217,16 @@ impl Shard {
     }
 
     /// Turns the effects of a command or a transaction into records, as one where they are of several slots.
+    #[inline]
     pub(crate) fn record_as_one(&mut self) {
         if self.effects.is_empty() || self.locks.collecting {
             return;
         }
         if let Some(transaction) = self.locks.acting {
             self.note_begin(transaction);
+            return self.record_effects();
+        }
+        if self.effects.is_one_group() {
             return self.record_effects();
         }
         let mut effects = std::mem::take(&mut self.effects);

@@ -19,6 +19,8 @@ use crate::replication::{ToPrimary, ToReplica};
 
 /// Records of a turn that are less than this part of its buffer are copied out of it, to be kept.
 const TAIL_COPIED_BELOW: usize = 4;
+/// Memory that a turn leaves to the next one.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// Records made, or received, since the last turn ended.
 #[derive(Default)]
@@ -178,11 +180,11 @@ impl Shard {
         let in_cluster = matches!(self.standing, Standing::Member { .. });
         let buffer_bytes = self.turn.log.capacity();
         let log = Bytes::from(std::mem::take(&mut self.turn.log));
-        let made = std::mem::take(&mut self.turn.made);
+        let mut made = std::mem::take(&mut self.turn.made);
         // A slice keeps all of the buffer, where the records of others are too, and only the slices are counted.
         let made_bytes: usize = made.iter().map(|(_, _, start, end)| end - start).sum();
         let copies = made_bytes < buffer_bytes / TAIL_COPIED_BELOW;
-        for (index, seq, start, end) in made {
+        for (index, seq, start, end) in made.drain(..) {
             if in_cluster && self.slots[index].lead().is_some() {
                 let record =
                     if copies { Bytes::copy_from_slice(&log[start..end]) } else { log.slice(start..end) };
@@ -191,6 +193,16 @@ impl Shard {
             self.turn.frozen_made.push((index, seq));
         }
         self.turn.frozen.push(log);
+        self.turn.made = made;
+    }
+
+    /// Takes back the memory of a turn's records, when they are written, unless tails keep part of it.
+    pub fn recycle(&mut self, log: Vec<Bytes>) {
+        let Some(Ok(mut buffer)) = log.into_iter().next().map(Bytes::try_into_mut) else { return };
+        if self.turn.log.capacity() == 0 && buffer.capacity() <= KEPT_BYTES {
+            buffer.clear();
+            self.turn.log = buffer.into();
+        }
     }
 
     /// Ends the turn: what it leaves to be done.
@@ -243,8 +255,8 @@ impl Shard {
     /// The log holds everything of the turns up to `turn` as firmly as `appendfsync` says.
     pub fn durable(&mut self, turn: u64) {
         while self.turn.unsure.front().is_some_and(|unsure| unsure.0 <= turn) {
-            let (_, made) = self.turn.unsure.pop_front().expect("has a front");
-            for (index, seq) in made {
+            let (_, mut made) = self.turn.unsure.pop_front().expect("has a front");
+            for (index, seq) in made.drain(..) {
                 if let Some(lead) = self.slots[index].lead_mut() {
                     lead.own_seq = lead.own_seq.max(seq);
                     self.recompute_commit(index);
@@ -252,6 +264,11 @@ impl Shard {
                 } else if self.slots[index].replication.is_none() {
                     self.slots[index].commit = self.slots[index].commit.max(seq);
                 }
+            }
+            if self.turn.frozen_made.capacity() == 0
+                && made.capacity() * size_of::<(usize, Seq)>() <= KEPT_BYTES
+            {
+                self.turn.frozen_made = made;
             }
         }
         self.turn.durable = self.turn.durable.max(turn + 1);

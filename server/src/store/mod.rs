@@ -53,6 +53,7 @@ pub use hash::{KeyHasher, ScanPosition};
 pub use list::{List, ListBackIter, ListIter};
 pub use packed::{Item, Packed, PackedBackIter, PackedIter, Place, item_bytes_max, put_item, put_score};
 pub use packing::Packing;
+pub(crate) use prefetch::prefetch;
 pub use segment::SEGMENT_ENTRIES_MAX;
 pub use sorted_set::{SortedSet, SortedSetIter};
 pub use stamp::Stamp;

@@ -2,7 +2,7 @@
 
 /// Starts loading the cache line of `place`, without waiting. A hint: any address is allowed.
 #[inline]
-pub(super) fn prefetch<T>(place: *const T) {
+pub(crate) fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

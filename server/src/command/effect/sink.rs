@@ -102,6 +102,18 @@ impl EffectSink {
         self.groups.is_empty()
     }
 
+    /// Whether all that was kept is one group.
+    #[inline]
+    pub fn is_one_group(&self) -> bool {
+        self.groups.len() == 1
+    }
+
+    /// Whether pushed effects are kept for a log or a replica.
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.is_recording
+    }
+
     /// Bytes of what was kept.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()

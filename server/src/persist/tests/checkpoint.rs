@@ -4,6 +4,7 @@ use carousel_protocol::Incarnation;
 
 use super::storage::memory::Faults;
 use super::*;
+use crate::persist::index::index_name;
 use crate::persist::transactions::Void;
 use crate::shard::checkpoint::{CheckpointExtent, SlotStart};
 
@@ -231,8 +232,17 @@ fn the_tail_of_a_slot_is_read_by_the_index_and_the_same_without_one() {
     }
     let slot = SlotId::new(900).unwrap();
     let without = log.tail_reader().read(slot, Seq(20)).unwrap().expect("it goes back so far");
-    while let Some(job) = log.index_job() {
+    while let Some(mut job) = log.index_job() {
+        assert!(job.notes.is_some(), "all of it was written by this process");
+        let index = job.dir.join(index_name(job.number));
+        job.clone().run().unwrap();
+        let as_written = storage.map(&index).unwrap().to_vec();
+        job.notes = None;
         job.run().unwrap();
+        assert!(
+            storage.map(&index).unwrap()[..] == as_written[..],
+            "it is the one that reading the segment gives"
+        );
     }
     let indexes: Vec<_> =
         storage.files().into_iter().filter(|f| f.extension().is_some_and(|e| e == "index")).collect();

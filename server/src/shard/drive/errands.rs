@@ -129,7 +129,7 @@ impl ShardHandle {
             let progress = {
                 let mut core = self.core.borrow_mut();
                 if errand.is_new() {
-                    errand.prefetch(&core.tables, &mut self.errands.keys.borrow_mut());
+                    errand.prefetch(&core, &mut self.errands.keys.borrow_mut());
                 }
                 let room = |bytes| self.log_room(bytes);
                 errand.advance(&mut core, now, self.park_ns(), self.hold_ns(), self, &room)

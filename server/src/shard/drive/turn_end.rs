@@ -74,6 +74,7 @@ impl ShardHandle {
             .as_mut()
             .map_or(Ok(false), |log| log.append(&output.log, output.turn, !seals.is_empty()));
         self.note_log_position();
+        self.core.borrow_mut().recycle(output.log);
         match log {
             Ok(syncs) => {
                 let unsynced = Unsynced { turn: output.turn, to_primaries: output.to_primaries, seals };

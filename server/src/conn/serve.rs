@@ -148,6 +148,8 @@ pub(super) struct Connection {
     /// Requests are to be executed, their replies sent, and nothing else; see [`Self::look_around`].
     pub(super) is_plain: bool,
     last_command: Option<CommandId>,
+    /// When the present batch began, monotonic.
+    began_ns: u64,
     /// Since when the next request waits, monotonic.
     pub(super) parked_since_ns: Option<u64>,
 }
@@ -169,6 +171,7 @@ impl Connection {
             meter: Meter::default(),
             is_plain: true,
             last_command: None,
+            began_ns: 0,
             parked_since_ns: None,
         }
     }
@@ -214,6 +217,7 @@ impl Connection {
     fn run_batch(&mut self) -> Pause {
         self.handle.refresh_settings();
         let now = self.handle.now();
+        self.began_ns = now.mono_ns;
         // Taken out for the time of the batch, so that requests can borrow from them.
         let input = std::mem::take(&mut self.input);
         let (mut parser, mut window) =
@@ -560,9 +564,9 @@ impl Connection {
     }
 
     async fn wait_until_settled(&mut self) {
-        let deadline_ns = self.handle.now().mono_ns + self.handle.hold_ns();
+        let deadline_ns = self.began_ns + self.handle.hold_ns();
+        let mut overdue = false;
         loop {
-            let overdue = self.handle.now().mono_ns >= deadline_ns;
             let settled = self.batch.settle(&self.handle.core.borrow(), overdue);
             match settled {
                 Settled::Yes => {
@@ -570,6 +574,7 @@ impl Connection {
                     done.for_each(|errand| self.handle.keep_errand(errand));
                     return;
                 }
+                Settled::Held if self.handle.now().mono_ns >= deadline_ns => overdue = true,
                 Settled::Held => self.handle.news().await,
                 Settled::Unanswered => {
                     let (shard, errand) = self.handle.errand_back(self.session.id).await;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::segment::LogPosition;
 use super::storage::{Storage, StorageFile};
+use crate::runtime::background::{self, Share};
 
 /// When a log is synced, as in the `appendfsync` setting. Whatever the policy, a position that was
 /// [requested](Progress::request) is synced at once, and a segment is when the next one begins.
@@ -233,8 +234,7 @@ impl Syncer {
         let progress = unsynced.progress.clone();
         progress.set_policy(policy);
         let told = progress.synced();
-        let thread =
-            thread::Builder::new().name(name).spawn(move || run(&unsynced, interval, told, &on_sync))?;
+        let thread = background::spawn(name, Share::Equal, move || run(&unsynced, interval, told, &on_sync))?;
         progress.thread.set(thread.thread().clone()).expect("one thread per log");
         progress.wake();
         Ok(Self { progress, thread: Some(thread) })

@@ -18,6 +18,7 @@
 //!   having been woken. Work whose order matters belongs in a spawned task.
 
 pub mod affinity;
+pub mod background;
 mod choice;
 pub mod epoll;
 #[cfg(feature = "glommio")]

@@ -12,6 +12,7 @@ use crate::persist::{
     AppendError, CheckpointEnd, CheckpointHeader, CloseError, Cut, DiskStorage, Log, LogPosition, LogReport,
     LogSync, SyncError, SyncPolicy, Syncer, append_clean_stop, append_start,
 };
+use crate::runtime::background::{self, Share};
 
 /// Bytes that may wait for room on a full disk; above that the shard gives up its log.
 const BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -189,7 +190,7 @@ impl Journal {
     /// Has another thread write the index of a segment that is full. Once per segment; without one it is read instead.
     fn index_segment(&mut self) {
         let Some(job) = self.log.index_job() else { return };
-        let thread = std::thread::Builder::new().name("log-index".into()).spawn(move || {
+        let thread = background::spawn("log-index".into(), Share::GivesWay, move || {
             if let Err(error) = job.run() {
                 tracing::warn!(%error, "the index of a segment of the log cannot be written");
             }

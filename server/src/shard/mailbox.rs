@@ -94,6 +94,11 @@ impl<T> Mailbox<T> {
         into.len() - before
     }
 
+    /// The receiver does not sleep after all, although it has begun to wait: spares the senders from waking it.
+    pub fn stay_awake(&mut self) {
+        self.shared.is_notified.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until there are messages, appends all of them to `into`, in order per sender, and returns how many.
     ///
     /// Dropping the future loses nothing.
@@ -107,8 +112,7 @@ impl<T> Mailbox<T> {
                 if count == 0 {
                     return Poll::Pending;
                 }
-                // Awake after all: spare the senders from waking us.
-                self.shared.is_notified.store(true, Ordering::Relaxed);
+                self.stay_awake();
             }
             Poll::Ready(count)
         })

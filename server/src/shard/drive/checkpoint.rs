@@ -21,6 +21,7 @@ use crate::persist::{
     CheckpointEnd, CheckpointHeader, CheckpointWriter, Cut, DiskStorage, LogPosition, LogSync,
 };
 use crate::runtime::Runtime;
+use crate::runtime::background::{self, Share};
 use crate::shard::checkpoint::CheckpointStep;
 
 /// How long the walk takes of the shard's time at once: what it may add to the latency of a request.
@@ -282,9 +283,8 @@ impl Writing {
         let (orders, ordered) = mpsc::channel(BUFFERS_WAITING_MAX);
         let has_failed = Arc::new(AtomicBool::new(false));
         let failed = has_failed.clone();
-        std::thread::Builder::new()
-            .name(format!("checkpoint-{}", header.identity.shard))
-            .spawn(move || write(ordered, &dir, header, log, &failed))?;
+        let name = format!("checkpoint-{}", header.identity.shard);
+        background::spawn(name, Share::GivesWay, move || write(ordered, &dir, header, log, &failed))?;
         Ok(Self { orders, has_failed })
     }
 

@@ -146,10 +146,9 @@ pub async fn run_shard<R: Runtime>(seat: ShardSeat) {
     R::spawn(tick::tick_loop::<R>(handle.clone()));
     R::spawn(tick::free_loop::<R>(handle.clone()));
     R::spawn(transactions::grant_loop(handle.clone()));
-    R::spawn(errands::wake_loop(handle.clone()));
     let mut messages = Vec::new();
     loop {
-        mailbox.drain(&mut messages).await;
+        handle.next_messages::<R>(&mut mailbox, &mut messages).await;
         handle.now(); // begins a turn, or goes on with one
         for message in messages.drain(..) {
             if let ToShard::Stop(done) = message {

@@ -6,8 +6,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const RESERVED: u64 = 128;
 /// And for each shard: its log's segments, its event loop, its links.
 const RESERVED_PER_SHARD: u64 = 64;
-/// A client's socket, and a second handle on it, by which `CLIENT KILL` ends it.
-const PER_CLIENT: u64 = 2;
 
 /// Raises the limit of open files as far as this process may, and returns how many clients it is enough for. Running out
 /// would cost more than a client: a log without its next segment takes nothing more.
@@ -26,7 +24,7 @@ pub fn clients_possible(shards: u16) -> usize {
 fn clients_within(descriptors: Option<u64>, shards: u16) -> usize {
     let Some(descriptors) = descriptors else { return usize::MAX };
     let reserved = RESERVED + RESERVED_PER_SHARD * u64::from(shards);
-    (descriptors.saturating_sub(reserved) / PER_CLIENT).max(1) as usize
+    descriptors.saturating_sub(reserved).max(1) as usize
 }
 
 #[cfg(test)]
@@ -36,7 +34,7 @@ mod tests {
     #[test]
     fn logs_and_links_come_before_clients() {
         assert_eq!(clients_within(None, 4), usize::MAX);
-        assert_eq!(clients_within(Some(1024), 1), (1024 - 192) / 2);
+        assert_eq!(clients_within(Some(1024), 1), 1024 - 192);
         assert_eq!(clients_within(Some(100), 4), 1);
     }
 }

@@ -1,7 +1,9 @@
 //! The loop of one connection.
 
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Place};
 use carousel_protocol::resp::{Argv, Limits, ReplyWriter, RequestParser};
@@ -19,6 +21,7 @@ use super::{cross, scatter};
 use crate::command::WaitAof;
 use crate::command::session::{Session, run_connection_command};
 use crate::control::ControlRequest;
+use crate::runtime::hang_up::HangUp;
 use crate::runtime::{Runtime, Stream, Writer};
 use crate::shard::drive::ShardHandle;
 use crate::shard::encoded::{Encoded, slots_of};
@@ -54,8 +57,14 @@ pub async fn serve<R: Runtime>(handle: Rc<ShardHandle>, stream: R::Stream, sessi
 }
 
 async fn serve_requests<R: Runtime>(connection: &mut Connection, stream: R::Stream) {
+    let (socket, line) = (stream.as_fd().as_raw_fd(), Arc::new(HangUp::default()));
     let (reader, mut writer) = stream.split();
     let mut input = Input::<R>::new(reader);
+    // SAFETY: the socket is open until both halves are dropped, and what is declared last is dropped first.
+    let _open = unsafe { line.open(socket) };
+    // CLIENT KILL: this task wakes by itself when the connection ends.
+    let killed = line.clone();
+    connection.session.client.wake_with(move || killed.hang_up());
     loop {
         let pause = connection.run_batch();
         if !connection.batch.is_settled() {

@@ -23,6 +23,7 @@ mod choice;
 pub mod epoll;
 #[cfg(feature = "glommio")]
 pub mod glommio;
+pub mod hang_up;
 mod local_notify;
 pub mod turns;
 pub mod uring;

@@ -1,7 +1,5 @@
 //! The clients of a shard: how they come, and how silent ones go.
 
-use std::net::Shutdown;
-use std::os::fd::AsFd as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,11 +20,6 @@ impl ShardHandle {
         place: ClientPlace,
     ) -> std::io::Result<()> {
         let client = self.node.clients().register(addr, laddr, self.id, self.now());
-        // CLIENT KILL ends the connection through a second handle on its socket: its task wakes by itself.
-        let socket = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-        client.wake_with(move || {
-            let _ = socket.shutdown(Shutdown::Both);
-        });
         let session = Session::new(client, &self.node.settings());
         let stream = R::adopt(stream)?;
         self.metrics.connections.add(1);

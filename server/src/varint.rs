@@ -1,5 +1,8 @@
 //! Numbers of few bytes where they are small: LEB128, seven bits a byte, the lowest first.
 
+/// Most bytes of a number.
+pub const VARINT_BYTES_MAX: usize = 10;
+
 /// Why bytes are no varint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum VarintError {
@@ -69,7 +72,7 @@ mod tests {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, value);
-            let mut written = [0; 10];
+            let mut written = [0; VARINT_BYTES_MAX];
             assert_eq!(write_varint(&mut written, value), bytes.len());
             assert_eq!((&written[..bytes.len()], varint_bytes(value)), (&bytes[..], bytes.len()));
             let mut rest = &bytes[..];

@@ -1,6 +1,7 @@
 //! What an effect is about: fields, members, elements.
 
 use super::codec::{EffectIter, put_bytes};
+use crate::varint::VARINT_BYTES_MAX;
 
 /// Some byte strings, one after the other, encoded: the fields, members or elements that an effect is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +69,8 @@ impl ItemsBuf {
     /// Appends an item.
     #[inline]
     pub fn push(&mut self, item: &[u8]) {
+        // At once for the length and the item: most have one item, and so allocate once.
+        self.bytes.reserve(item.len() + VARINT_BYTES_MAX);
         put_bytes(&mut self.bytes, item);
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use carousel_protocol::command_table::{CommandId, CommandSpec, Place};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Place};
 use carousel_protocol::resp::Argv;
 use carousel_protocol::{Database, key_slot};
 
@@ -47,6 +47,12 @@ impl Multi {
     /// How many commands are queued; `None` without MULTI.
     pub(super) fn queued(&self) -> Option<usize> {
         self.queue.as_ref().map(|queue| queue.commands.len())
+    }
+
+    /// Whether EXEC would write.
+    pub(super) fn writes(&self) -> bool {
+        let mut commands = self.queue.iter().flat_map(|queue| &queue.commands);
+        commands.any(|command| command.spec.flags.contains(Flags::WRITE))
     }
 
     /// MULTI. False where it has been said before.

@@ -135,7 +135,9 @@ impl Connection {
     fn is_paused(&self, spec: &CommandSpec, argv: Argv<'_>, now: Now) -> bool {
         match self.handle.node.pause.kind(now.unix_ms) {
             None => false,
-            Some(PauseKind::Writes) => spec.flags.contains(Flags::WRITE),
+            Some(PauseKind::Writes) => {
+                spec.flags.contains(Flags::WRITE) || spec.id == CommandId::Exec && self.multi.writes()
+            }
             // Whoever paused all clients can change their mind.
             Some(PauseKind::All) => {
                 spec.id != CommandId::Client

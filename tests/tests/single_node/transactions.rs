@@ -318,6 +318,35 @@ async fn a_waiting_client_can_be_told_to_stop() {
 }
 
 #[tokio::test]
+async fn paused_writes_wait_also_those_of_transactions_and_reads_go_on() {
+    for server in each_kind().await {
+        let (mut admin, mut early) = (server.raw().await, server.raw().await);
+        for words in ["MULTI", "INCR a", "INCR b"] {
+            early.call(words).await;
+        }
+        let mut reads = server.raw().await;
+        for words in ["MULTI", "GET a"] {
+            reads.call(words).await;
+        }
+        assert_eq!(admin.call("CLIENT PAUSE 60000 WRITE").await, Reply::Simple("OK".into()));
+        let early = tokio::spawn(async move { early.call("EXEC").await });
+        blocked(&server, 1).await;
+        let mut late = server.raw().await;
+        let late = tokio::spawn(async move { late.call("INCR a").await });
+        blocked(&server, 2).await;
+        assert_eq!(reads.call("EXEC").await, Reply::Array(vec![Reply::Null]), "nothing was written");
+        assert_eq!(admin.call("EXISTS a b").await, Reply::Integer(0));
+        assert_eq!(admin.call("CLIENT UNPAUSE").await, Reply::Simple("OK".into()));
+        let both = (early.await.unwrap(), late.await.unwrap());
+        let (first, second) = (Reply::Integer(1), Reply::Integer(2));
+        let early_first = (Reply::Array(vec![first.clone(), first.clone()]), second.clone());
+        let late_first = (Reply::Array(vec![second, first.clone()]), first);
+        assert!(both == early_first || both == late_first, "{both:?}");
+        blocked(&server, 0).await;
+    }
+}
+
+#[tokio::test]
 async fn each_command_of_a_client_is_counted_once_wherever_its_keys_are() {
     for server in each_kind().await {
         let mut client = server.raw().await;

@@ -44,12 +44,19 @@ def test_a_monitor_sees_what_all_others_ask(both):
             worker.call("CONFIG", "GET", "port")
             worker.call("AUTH", "default", "secret")
             worker.call("NOSUCH")
+            # Of a transaction what is executed is shown, when it is: not what is discarded, and not what a watched key stops.
+            for args in (["MULTI"], ["SET", "k", 1], ["MSET", "x", 1, "y", 2], ["SELECT", 1], ["GET", "k"], ["SELECT", 0], ["EXEC"]):
+                worker.call(*args)
+            for args in (["MULTI"], ["SET", "k", 2], ["INCR", "k"], ["EXEC"], ["MULTI"], ["SET", "k", 3], ["DISCARD"]):
+                worker.call(*args)
+            for args in (["WATCH", "k"], ["SET", "k", 4], ["MULTI"], ["GET", "k"], ["EXEC"]):
+                worker.call(*args)
             worker.call("ECHO", "end")
             lines = []
             while not lines or b'"end"' not in lines[-1]:
                 lines.append(monitor.reply())
-            assert all(re.match(rb'\+\d{10}\.\d{6} \[0 127\.0\.0\.1:\d+\] "', line) for line in lines), lines
-            seen.append([re.sub(rb"^[^\]]*\]", b"", line) for line in lines])
+            assert all(re.match(rb'\+\d{10}\.\d{6} \[\d 127\.0\.0\.1:\d+\] "', line) for line in lines), lines
+            seen.append([re.sub(rb"^\S+ \[(\d)[^\]]*\]", rb"\1", line) for line in lines])
             # It may leave; from then on it is a client as others are.
             assert monitor.call("RESET") == b"+RESET\r\n"
             assert monitor.call("GET", "k").startswith(b"$")

@@ -11,6 +11,7 @@ use super::coordinate::{Coordinator, Failure, Wants, is_write, wants, wants_all}
 use super::multi::Queued;
 use super::scatter;
 use super::serve::{Connection, Pause};
+use super::watch::tell_monitors;
 use super::work::Work;
 use crate::Now;
 use crate::command::session::{run_connection_command, wrong_subcommand};
@@ -210,6 +211,7 @@ impl Connection {
                     }
                 }
                 handle.metrics.command_answered(command.spec.id, &out[at..]);
+                command.with_argv(|argv| tell_monitors(&handle, session, command.spec, argv, now));
             }
         });
         drop(core);
@@ -285,9 +287,17 @@ impl Connection {
                     }
                 }
                 handle.metrics.command_answered(command.spec.id, &out[at..]);
+                self.show(command);
             }
         }
+        self.show(&Encoded::command(self.session.database, &[b"EXEC"]));
         Ok(coordinator.finish().await?.err().unwrap_or(out))
+    }
+
+    /// Shows a command to those who have said MONITOR.
+    fn show(&self, command: &Encoded) {
+        let now = self.handle.now();
+        command.with_argv(|argv| tell_monitors(&self.handle, &self.session, command.spec, argv, now));
     }
 }
 

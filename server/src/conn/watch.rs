@@ -7,10 +7,12 @@ use carousel_protocol::command_table::{CommandId, CommandSpec, Flags};
 use carousel_protocol::resp::{Argv, RequestParser};
 
 use super::meter::TimingSettings;
+use super::multi::is_never_queued;
 use super::serve::{Connection, Pause};
 use super::window::{Ahead, Window};
+use super::work::Work;
 use crate::Now;
-use crate::command::session::Replies;
+use crate::command::session::{Replies, Session};
 use crate::command::{debug_refusal, monitor_line};
 use crate::metrics::{PauseKind, SlowEntry, shown_args};
 use crate::shard::drive::ShardHandle;
@@ -97,6 +99,7 @@ impl Connection {
 
     #[cold]
     fn run_specially(&mut self, now: Now, request: Ahead, argv: Argv<'_>) -> ControlFlow<Pause> {
+        let mut shown = None;
         if let Some(spec) = request.spec {
             if self.is_paused(spec, argv, now) {
                 return ControlFlow::Break(Pause::Parked);
@@ -107,17 +110,19 @@ impl Connection {
             if is_served && is_data && self.session.monitor.is_some() {
                 return self.refuse(spec, "ERR Replica can't interact with the keyspace");
             }
-            if is_served
-                && !self.handle.node.monitors.is_empty()
-                && let Some(line) = monitor_line(spec, argv, &self.session, now)
-            {
-                self.handle.node.monitors.feed(&line);
-            }
+            // What is queued is shown when it is executed.
+            let is_queued = self.multi.is_open() && !is_never_queued(spec);
+            shown = (is_served && !is_queued).then_some(spec);
         }
         let (wanted, mark) = (self.session.replies, self.batch.mark());
         let flow = self.run(now, request, argv);
         if matches!(flow, ControlFlow::Break(Pause::Parked)) {
             return flow;
+        }
+        // As in Redis behind its execution: SELECT with the new database. (An EXEC over several shards shows itself.)
+        let is_to_come = matches!(flow, ControlFlow::Break(Pause::Work(Work::Exec(..))));
+        if let Some(spec) = shown.filter(|_| !is_to_come) {
+            tell_monitors(&self.handle, &self.session, spec, argv, now);
         }
         match wanted {
             Replies::On => {}
@@ -151,6 +156,23 @@ impl Connection {
     /// The reply to what the control thread has answered, unless it is not wanted.
     pub(super) fn wants_replies(&self) -> bool {
         self.session.replies == Replies::On
+    }
+}
+
+/// Shows a command to those who have said MONITOR.
+#[inline]
+pub(super) fn tell_monitors(
+    handle: &ShardHandle,
+    session: &Session,
+    spec: &CommandSpec,
+    argv: Argv<'_>,
+    now: Now,
+) {
+    let monitors = &handle.node.monitors;
+    if !monitors.is_empty()
+        && let Some(line) = monitor_line(spec, argv, session, now)
+    {
+        monitors.feed(&line);
     }
 }
 

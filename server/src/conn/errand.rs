@@ -172,13 +172,14 @@ impl Errand {
                 return Progress::Waiting;
             }
         }
-        self.note_time(&run, handle);
+        // To execute it may have taken longer than a hold may.
+        let now_ns = self.note_time(&run, handle);
         if self.held.is_empty() {
             return Progress::Done;
         }
-        let deadline = *self.deadline_ns.get_or_insert(now.mono_ns + hold_ns);
+        let deadline = *self.deadline_ns.get_or_insert(now_ns + hold_ns);
         let waits = self.held.iter().any(|(hold, _)| shard.hold_state(*hold) == HoldState::Held);
-        if waits && now.mono_ns < deadline {
+        if waits && now_ns < deadline {
             return Progress::Waiting;
         }
         let failed: Vec<_> =

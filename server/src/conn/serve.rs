@@ -157,8 +157,6 @@ pub(super) struct Connection {
     /// Requests are to be executed, their replies sent, and nothing else; see [`Self::look_around`].
     pub(super) is_plain: bool,
     last_command: Option<CommandId>,
-    /// When the present batch began, monotonic.
-    began_ns: u64,
     /// Since when the next request waits, monotonic.
     pub(super) parked_since_ns: Option<u64>,
 }
@@ -180,7 +178,6 @@ impl Connection {
             meter: Meter::default(),
             is_plain: true,
             last_command: None,
-            began_ns: 0,
             parked_since_ns: None,
         }
     }
@@ -226,7 +223,6 @@ impl Connection {
     fn run_batch(&mut self) -> Pause {
         self.handle.refresh_settings();
         let now = self.handle.now();
-        self.began_ns = now.mono_ns;
         // Taken out for the time of the batch, so that requests can borrow from them.
         let input = std::mem::take(&mut self.input);
         let (mut parser, mut window) =
@@ -573,8 +569,8 @@ impl Connection {
     }
 
     async fn wait_until_settled(&mut self) {
-        let deadline_ns = self.began_ns + self.handle.hold_ns();
-        let mut overdue = false;
+        // From when it is found to wait on: a batch may have taken longer than a hold may.
+        let (mut deadline_ns, mut overdue) = (None, false);
         loop {
             let settled = self.batch.settle(&self.handle.core.borrow(), overdue);
             match settled {
@@ -583,8 +579,13 @@ impl Connection {
                     done.for_each(|errand| self.handle.keep_errand(errand));
                     return;
                 }
-                Settled::Held if self.handle.now().mono_ns >= deadline_ns => overdue = true,
-                Settled::Held => self.handle.news().await,
+                Settled::Held => {
+                    let now_ns = self.handle.now().mono_ns;
+                    overdue = now_ns >= *deadline_ns.get_or_insert(now_ns + self.handle.hold_ns());
+                    if !overdue {
+                        self.handle.news().await;
+                    }
+                }
                 Settled::Unanswered => {
                     let (shard, errand) = self.handle.errand_back(self.session.id).await;
                     let sent = self.batch.errands.iter_mut().find(|sent| sent.shard == shard);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
@@ -164,6 +164,8 @@ impl Client {
     /// Asks its connection to end and wakes it.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
+        // Either this finds what wakes, or whoever gives it finds that the connection is killed.
+        fence(Ordering::SeqCst);
         if let Some(wake) = self.waker.get() {
             wake();
         }
@@ -173,6 +175,7 @@ impl Client {
     /// also one that came before.
     pub fn wake_with(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.waker.set(Box::new(wake));
+        fence(Ordering::SeqCst);
         if self.is_killed()
             && let Some(wake) = self.waker.get()
         {

@@ -44,7 +44,7 @@ pub(super) fn index_number(name: &str) -> Option<u64> {
 type Offsets = Vec<usize>;
 
 /// Which slots the records of a segment are of, in the order in which they were written: what its index is made of. Taken down
-/// while they are written, some three bytes a record, since reading a segment again costs a tenth of what writing it did.
+/// while they are written, three or four bytes a record, since reading a segment again costs a tenth of what writing it did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct IndexNotes {
     /// Per record of a slot: the slot (2 bytes), and how far behind the one before the record begins, as a varint.

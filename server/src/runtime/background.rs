@@ -11,13 +11,13 @@ use rustix::thread::{gettid, sched_getaffinity, sched_setaffinity};
 pub enum Share {
     /// As an equal: clients wait for what it does.
     Equal,
-    /// It gives way: nobody waits for it.
+    /// It gives way: hardly anybody waits for it.
     GivesWay,
 }
 
-/// The `nice` of threads that give way: a fiftieth of a processor where a shard wants all of it, and as much as there is where
-/// none does. Without it each of their time slices (about 3 ms) would be one that clients wait.
-const GIVES_WAY_NICE: i32 = 19;
+/// The `nice` of threads that give way: a quarter of a processor where a shard wants all of it, and as much as there is where
+/// none does. A higher one would have a checkpoint, and whoever waits for one (SAVE, a stop, a sync that it has begun), starve.
+const GIVES_WAY_NICE: i32 = 5;
 
 /// Starts a thread that may run wherever the main thread may. (It would inherit the one processor that a shard is bound to.)
 ///

@@ -24,6 +24,24 @@ pub async fn assert_holds(server: &Server, keys: std::ops::Range<usize>) {
     assert!((900..=1_000).contains(&ttl), "{ttl}");
 }
 
+/// What is timed is the waiting for the log, not what came before it.
+#[tokio::test]
+async fn a_request_that_takes_longer_than_write_timeout_is_confirmed_all_the_same() {
+    for server in crate::each_kind().await {
+        let mut client = server.client().await;
+        let () =
+            redis::cmd("CONFIG").arg(&["SET", "write-timeout", "1"]).exec_async(&mut client).await.unwrap();
+        // Of whichever shard; each takes some milliseconds.
+        for key in 0..8 {
+            let mut long = redis::cmd("HSET");
+            long.arg(key);
+            (0..20_000).for_each(|field| _ = long.arg(field).arg("a value of some bytes"));
+            let new: usize = long.query_async(&mut client).await.unwrap();
+            assert_eq!(new, 20_000);
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_orderly_restart_keeps_everything() {
     for fsync in SYNC {

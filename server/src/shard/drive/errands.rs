@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use carousel_protocol::ShardId;
 use futures::future::{Either, select};
@@ -18,10 +19,10 @@ use crate::shard::mailbox::Mailbox;
 /// Errands whose memory is kept for the next ones.
 const SPARE_MAX: usize = 64;
 
-/// Looks for messages, while another shard has an errand of this one, before the thread may sleep: some 20 µs. To sleep and be
+/// How long a shard looks for messages, while another one has an errand of it, before the thread may sleep. To sleep and be
 /// woken takes about as long (in a virtual machine, 12 µs of processor time), while an answer of a shard that is awake comes
 /// within a few. So at worst the wait costs twice what it would, and mostly a part of it.
-const LOOKS: u32 = 16;
+const LOOKS_FOR: Duration = Duration::from_micros(20);
 
 /// What this shard does for others, and others for it.
 #[derive(Default)]
@@ -119,14 +120,14 @@ impl ShardHandle {
         mailbox: &mut Mailbox<ToShard>,
         into: &mut Vec<ToShard>,
     ) {
-        let mut looks = LOOKS;
+        let mut until = None;
         loop {
             self.wake_shards();
             if mailbox.try_drain(into) > 0 {
                 return;
             }
-            if self.errands.away.get() > 0 && looks > 0 {
-                looks -= 1;
+            let now = Instant::now();
+            if self.errands.away.get() > 0 && now < *until.get_or_insert(now + LOOKS_FOR) {
                 // The core is for whoever else wants it, as the other shard may, and in this thread for all tasks.
                 std::thread::yield_now();
                 R::yield_now().await;
@@ -137,7 +138,7 @@ impl ShardHandle {
                 return;
             }
             mailbox.stay_awake();
-            looks = LOOKS;
+            until = None;
         }
     }
 

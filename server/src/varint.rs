@@ -12,27 +12,30 @@ pub enum VarintError {
     TooLong,
 }
 
-/// Appends a number.
 #[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+fn each_byte(mut value: u64, mut put: impl FnMut(u8)) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        put(value as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    put(value as u8);
+}
+
+/// Appends a number.
+#[inline]
+pub fn put_varint(out: &mut Vec<u8>, value: u64) {
+    each_byte(value, |byte| out.push(byte));
 }
 
 /// Writes a number at the beginning of `out`, which must have room for it; returns how many bytes it takes.
 #[inline]
-pub fn write_varint(out: &mut [u8], mut value: u64) -> usize {
-    let mut at = 0;
-    while value >= 0x80 {
-        out[at] = value as u8 | 0x80;
-        value >>= 7;
-        at += 1;
-    }
-    out[at] = value as u8;
-    at + 1
+pub fn write_varint(out: &mut [u8], value: u64) -> usize {
+    let mut bytes = 0;
+    each_byte(value, |byte| {
+        out[bytes] = byte;
+        bytes += 1;
+    });
+    bytes
 }
 
 /// How many bytes a number takes.

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use carousel_protocol::command_table::{CommandId, CommandSpec, Flags, Place};
+use carousel_protocol::command_table::{CommandId, CommandSpec, Place};
 use carousel_protocol::resp::Argv;
 use carousel_protocol::{Database, key_slot};
 
+use super::coordinate::is_write;
 use crate::command::{KeyPlace, Trip};
 use crate::limits;
 use crate::shard::drive::ShardHandle;
@@ -52,7 +53,7 @@ impl Multi {
     /// Whether EXEC would write.
     pub(super) fn writes(&self) -> bool {
         let mut commands = self.queue.iter().flat_map(|queue| &queue.commands);
-        commands.any(|command| command.spec.flags.contains(Flags::WRITE))
+        commands.any(|command| is_write(command.spec))
     }
 
     /// MULTI. False where it has been said before.

@@ -14,10 +14,10 @@ use super::serve::{Connection, Pause};
 use super::watch::tell_monitors;
 use super::work::Work;
 use crate::Now;
-use crate::command::session::{run_connection_command, wrong_subcommand};
+use crate::command::session::{Session, run_connection_command, wrong_subcommand};
 use crate::command::{KeyPlace, Trip};
 use crate::shard::Refusal;
-use crate::shard::drive::Stopped;
+use crate::shard::drive::{ShardHandle, Stopped};
 use crate::shard::encoded::{Encoded, slots_of};
 
 const ABORTED: &str = "EXECABORT Transaction discarded because of previous errors.";
@@ -211,7 +211,7 @@ impl Connection {
                     }
                 }
                 handle.metrics.command_answered(command.spec.id, &out[at..]);
-                command.with_argv(|argv| tell_monitors(&handle, session, command.spec, argv, now));
+                show(&handle, session, command);
             }
         });
         drop(core);
@@ -287,28 +287,23 @@ impl Connection {
                     }
                 }
                 handle.metrics.command_answered(command.spec.id, &out[at..]);
-                self.show(command);
+                show(&handle, &self.session, command);
             }
         }
-        self.show(&Encoded::command(self.session.database, &[b"EXEC"]));
+        show(&handle, &self.session, &Encoded::command(self.session.database, &[b"EXEC"]));
         Ok(coordinator.finish().await?.err().unwrap_or(out))
     }
+}
 
-    /// Shows a command to those who have said MONITOR.
-    fn show(&self, command: &Encoded) {
-        let now = self.handle.now();
-        command.with_argv(|argv| tell_monitors(&self.handle, &self.session, command.spec, argv, now));
+/// Shows an executed command to those who have said MONITOR, and parses it for that only where there are any.
+fn show(handle: &ShardHandle, session: &Session, command: &Encoded) {
+    if !handle.node.monitors.is_empty() {
+        command.with_argv(|argv| tell_monitors(handle, session, command.spec, argv, handle.now()));
     }
 }
 
 /// A queued command that needs no shard.
-fn run_queued(
-    command: &Encoded,
-    session: &mut crate::command::session::Session,
-    handle: &crate::shard::drive::ShardHandle,
-    out: &mut Vec<u8>,
-    now: Now,
-) {
+fn run_queued(command: &Encoded, session: &mut Session, handle: &ShardHandle, out: &mut Vec<u8>, now: Now) {
     let mut reply = ReplyWriter::new(out, session.version);
     match command.spec.id {
         // EXEC is about to do that.

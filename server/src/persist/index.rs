@@ -142,41 +142,36 @@ struct SlotRecords {
     at: usize,
 }
 
-/// Reads the file of an index.
-struct SegmentIndex;
-
-impl SegmentIndex {
-    /// The offsets of one slot's records, or `None` where the file is not that segment's index as it was written.
-    fn offsets_of(file: &[u8], number: u64, salt: u64, slot: SlotId) -> Option<Offsets> {
-        let end = file.len().checked_sub(4).filter(|end| *end >= HEADER_BYTES)?;
-        let is_intact = file[..8] == *MAGIC
-            && u32_at(file, end) == crc_fast::crc32_iscsi(&file[..end])
-            && u32_at(file, 8) == INDEX_VERSION
-            && u64_at(file, 16) == number
-            && u64_at(file, 24) == salt;
-        if !is_intact {
-            return None;
-        }
-        let mut rest = &file[HEADER_BYTES..end];
-        for _ in 0..u32_at(file, 12) {
-            let (raw, after) = rest.split_first_chunk()?;
-            rest = after;
-            let count = take_varint(&mut rest).ok()?;
-            let is_it = u16::from_le_bytes(*raw) == slot.get();
-            let mut offsets = Vec::new();
-            let mut at = 0;
-            for _ in 0..count {
-                at += take_varint(&mut rest).ok()? as usize;
-                if is_it {
-                    offsets.push(at);
-                }
-            }
-            if is_it {
-                return Some(offsets);
-            }
-        }
-        Some(Vec::new())
+/// The offsets of one slot's records, or `None` where the file is not that segment's index as it was written.
+fn offsets_of(file: &[u8], number: u64, salt: u64, slot: SlotId) -> Option<Offsets> {
+    let end = file.len().checked_sub(4).filter(|end| *end >= HEADER_BYTES)?;
+    let is_intact = file[..8] == *MAGIC
+        && u32_at(file, end) == crc_fast::crc32_iscsi(&file[..end])
+        && u32_at(file, 8) == INDEX_VERSION
+        && u64_at(file, 16) == number
+        && u64_at(file, 24) == salt;
+    if !is_intact {
+        return None;
     }
+    let mut rest = &file[HEADER_BYTES..end];
+    for _ in 0..u32_at(file, 12) {
+        let (raw, after) = rest.split_first_chunk()?;
+        rest = after;
+        let count = take_varint(&mut rest).ok()?;
+        let is_it = u16::from_le_bytes(*raw) == slot.get();
+        let mut offsets = Vec::new();
+        let mut at = 0;
+        for _ in 0..count {
+            at += take_varint(&mut rest).ok()? as usize;
+            if is_it {
+                offsets.push(at);
+            }
+        }
+        if is_it {
+            return Some(offsets);
+        }
+    }
+    Some(Vec::new())
 }
 
 /// Kinds that belong to the history of their slot.
@@ -282,7 +277,7 @@ impl<S: Storage> TailReader<S> {
     /// The offsets of the slot's records in a segment: from its index, or by reading it.
     fn offsets(&self, number: u64, segment: &[u8], slot: SlotId) -> Offsets {
         let index = self.storage.map(&self.dir.join(index_name(number)));
-        let known = index.ok().and_then(|index| SegmentIndex::offsets_of(&index, number, self.salt, slot));
+        let known = index.ok().and_then(|index| offsets_of(&index, number, self.salt, slot));
         known.unwrap_or_else(|| {
             let notes = IndexNotes::of(segment);
             let own = notes.iter().filter(|(of, _)| *of == usize::from(slot.get()));
@@ -314,7 +309,7 @@ impl Found {
 pub(super) fn lacks_index<S: Storage>(storage: &S, dir: &Path, number: u64, salt: u64) -> bool {
     let any = const { SlotId::new(0).unwrap() };
     let index = storage.map(&dir.join(index_name(number)));
-    index.ok().and_then(|index| SegmentIndex::offsets_of(&index, number, salt, any)).is_none()
+    index.ok().and_then(|index| offsets_of(&index, number, salt, any)).is_none()
 }
 
 #[cfg(test)]
@@ -329,18 +324,18 @@ mod tests {
             notes.note(RecordKind::Effects, of, offset);
         }
         let bytes = notes.index(9, 77);
-        assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(3)), Some(vec![64, 100, 70_000]));
-        assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(16_383)), Some(vec![128]));
-        assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 77, slot(4)), Some(vec![]));
-        assert_eq!(SegmentIndex::offsets_of(&bytes, 8, 77, slot(3)), None, "of another segment");
-        assert_eq!(SegmentIndex::offsets_of(&bytes, 9, 78, slot(3)), None, "of another log");
+        assert_eq!(offsets_of(&bytes, 9, 77, slot(3)), Some(vec![64, 100, 70_000]));
+        assert_eq!(offsets_of(&bytes, 9, 77, slot(16_383)), Some(vec![128]));
+        assert_eq!(offsets_of(&bytes, 9, 77, slot(4)), Some(vec![]));
+        assert_eq!(offsets_of(&bytes, 8, 77, slot(3)), None, "of another segment");
+        assert_eq!(offsets_of(&bytes, 9, 78, slot(3)), None, "of another log");
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(SegmentIndex::offsets_of(&damaged, 9, 77, slot(3)), None, "bit {bit}");
+            assert_eq!(offsets_of(&damaged, 9, 77, slot(3)), None, "bit {bit}");
         }
         for cut in 0..bytes.len() {
-            assert_eq!(SegmentIndex::offsets_of(&bytes[..cut], 9, 77, slot(3)), None, "cut at {cut}");
+            assert_eq!(offsets_of(&bytes[..cut], 9, 77, slot(3)), None, "cut at {cut}");
         }
     }
 }

@@ -126,8 +126,9 @@ impl ShardHandle {
             if mailbox.try_drain(into) > 0 {
                 return;
             }
-            let now = Instant::now();
-            if self.errands.away.get() > 0 && now < *until.get_or_insert(now + LOOKS_FOR) {
+            if self.errands.away.get() > 0
+                && Instant::now() < *until.get_or_insert_with(|| Instant::now() + LOOKS_FOR)
+            {
                 // The core is for whoever else wants it, as the other shard may, and in this thread for all tasks.
                 std::thread::yield_now();
                 R::yield_now().await;
